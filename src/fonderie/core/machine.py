@@ -1,0 +1,77 @@
+"""What executes, as opposed to what identifies: workers, threads, device, progress.
+
+Nothing here enters a key, and nothing here changes the bytes a step writes.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fonderie.core.errors import StepError
+from fonderie.core.progress import Bar, Reporter, Silent
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def available_cores() -> int:
+    """Cores this process may use, which containers and batch systems set lower than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how steps execute."""
+
+    workers: int = 1
+    """Processes that map over shards."""
+    threads: int = 1
+    """Threads of one training or evaluation process."""
+    device: str = "cpu"
+    """A torch device: "cpu" or "cuda"."""
+    reporter: Reporter = field(default_factory=Silent)
+
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], *, label: str, unit: str = "shards"
+    ) -> Iterator[Result]:
+        """Apply a pure, picklable function to every item; results come in the items' order.
+
+        An exception in any item stops the map and is raised here; a worker that dies raises StepError.
+        """
+        with self.bar(label, len(items), unit) as bar:
+            if self.workers == 1 or len(items) <= 1:
+                for item in items:
+                    yield function(item)
+                    bar.advance()
+                return
+            # Neither torch nor Arrow survives a plain fork with their threads running.
+            context = multiprocessing.get_context("forkserver")
+            pool = ProcessPoolExecutor(
+                min(self.workers, len(items)), mp_context=context, initializer=_die_quietly_on_interrupt
+            )
+            try:
+                for result in pool.map(function, items):
+                    yield result
+                    bar.advance()
+            except BrokenProcessPool as error:
+                raise StepError(
+                    f"a worker process died during '{label}'",
+                    hint="It was killed, most often for lack of memory: try again with fewer --workers.",
+                ) from error
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def bar(self, label: str, total: int, unit: str) -> AbstractContextManager[Bar]:
+        """A progress bar; use as a context manager."""
+        return self.reporter.bar(label, total, unit)
+
+
+def _die_quietly_on_interrupt() -> None:
+    # Ctrl-C reaches the whole process group: the parent reports it once, workers just end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,0 +1,112 @@
+"""What is written down about an artifact: the request, the bytes, and the circumstances.
+
+Only `files` enters the digest; only step, version, parameters, input digests and source files enter the key.
+Statistics, timings, software and hardware describe one making of the artifact and identify nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from fonderie.core.digest import digest_file, digest_json
+
+FORMAT = 1
+
+
+class FileEntry(BaseModel):
+    """One file of an artifact, or one source file a step has read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """Relative to the artifact's folder, with forward slashes."""
+    size_bytes: int
+    sha256: str
+    """The file's digest."""
+
+
+class InputEntry(BaseModel):
+    """One upstream artifact."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    digest: str
+
+
+class Manifest(BaseModel):
+    """The record of one artifact."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    key: str
+    """Hash of the request: see `request_key`."""
+    digest: str
+    """Hash of the bytes obtained: see `files_digest`."""
+    step: str
+    version: int
+    parameters: dict[str, Any]
+    """Every parameter, defaults included; paths of sources are left to `sources`."""
+    inputs: dict[str, list[InputEntry]]
+    sources: dict[str, list[FileEntry]]
+    """Files from outside the store, by the parameter that names them."""
+    files: list[FileEntry]
+    statistics: dict[str, Any] = {}
+    """Counts that follow from the inputs: the same in every making."""
+    measured: dict[str, Any] = {}
+    """Durations, speeds and losses of precision of this making."""
+    environment: dict[str, Any] = {}
+    """Software and hardware of this making."""
+    started: str = ""
+    """ISO 8601, UTC."""
+    duration_seconds: float = 0.0
+    energy: dict[str, Any] = {}
+    """Joules and the method by which they were obtained; `joules` is null where nothing measures them."""
+
+
+def request_key(
+    step: str,
+    version: int,
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, list[str]],
+    sources: Mapping[str, list[FileEntry]],
+) -> str:
+    """The key of a request: hash of step, version, parameters, input digests and source files' names and bytes."""
+    return digest_json(
+        {
+            "step": step,
+            "version": version,
+            "parameters": dict(parameters),
+            "inputs": dict(inputs),
+            "sources": {
+                name: [[entry.path, entry.sha256] for entry in entries] for name, entries in sources.items()
+            },
+        }
+    )
+
+
+def manifest_key(manifest: Manifest) -> str:
+    """The key that a manifest's own request gives; differs from `manifest.key` only if someone altered one."""
+    inputs = {name: [entry.digest for entry in entries] for name, entries in manifest.inputs.items()}
+    return request_key(manifest.step, manifest.version, manifest.parameters, inputs, manifest.sources)
+
+
+def files_digest(files: Iterable[FileEntry]) -> str:
+    """The digest of a folder: hash of its files' paths and digests, in path order."""
+    return digest_json(sorted([entry.path, entry.sha256] for entry in files))
+
+
+def list_files(folder: Path) -> list[FileEntry]:
+    """Hash every file below a folder, in path order."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [
+        FileEntry(
+            path=path.relative_to(folder).as_posix(),
+            size_bytes=path.stat().st_size,
+            sha256=digest_file(path),
+        )
+        for path in paths
+    ]

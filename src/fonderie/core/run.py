@@ -1,0 +1,235 @@
+"""A run: every call of a recipe made once, reused by key ever after.
+
+Keys are made of upstream digests, so a call whose inputs come out equal is reused even if what made them changed.
+Everything that happens is one JSON line of the recipe's event log; the lock says what each call came to.
+"""
+
+import errno
+import json
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from fonderie.core import environment
+from fonderie.core.digest import digest_bytes, digest_json, short
+from fonderie.core.energy import EnergyMeter
+from fonderie.core.errors import FonderieError, StepError, StoreError
+from fonderie.core.machine import Machine
+from fonderie.core.manifest import InputEntry, request_key
+from fonderie.core.recipe import Call, Recipe
+from fonderie.core.step import Artifact, Inputs, Output, Source
+from fonderie.core.store import Store, now
+
+LOCK_FORMAT = 1
+LOCK_STEP = "core.lock"
+
+
+class EventLog:
+    """Appends JSON lines, each with its time and its run."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._run = digest_json([now(), time.monotonic_ns()])[7:19]
+
+    def write(self, event: str, **fields: Any) -> None:
+        """One event, on disk as soon as this returns."""
+        record = {"time": now(), "run": self._run, "event": event, **fields}
+        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+
+@dataclass
+class RunResult:
+    """What a run came to."""
+
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    releases: list[Path] = field(default_factory=list)
+    """Links to the releases this run made or found."""
+
+
+def run_recipe(
+    recipe: Recipe, store: Store, machine: Machine, *, until: str | None = None, wait: bool = True
+) -> RunResult:
+    """Make or reuse every call of a recipe, or a call and what it needs.
+
+    Raises the first error: refusals before any step starts, then StepError or what a step raised.
+    """
+    names = recipe.names_until(until)
+    with store.hold(f"fonderie run {recipe.path}", wait=wait, say=machine.reporter.say):
+        events_path = store.run_folder(recipe.name) / "events.jsonl"
+        with events_path.open("a", encoding="utf-8") as file:
+            run = _Run(recipe, store, machine, EventLog(file))
+            return run.run(names)
+
+
+def check_recipe(recipe: Recipe, names: list[str]) -> dict[str, dict[str, tuple[Source, ...]]]:
+    """Find and hash the sources of these calls and let every step refuse, before anything is made."""
+    sources = {name: recipe.calls[name].sources() for name in names}
+    for name in names:
+        call = recipe.calls[name]
+        if call.step.preflight is not None:
+            try:
+                call.step.preflight(call.parameters, sources[name])
+            except FonderieError as error:
+                error.message = f"[{name}] {error.message}"
+                raise
+    return sources
+
+
+@dataclass
+class _Run:
+    recipe: Recipe
+    store: Store
+    machine: Machine
+    events: EventLog
+    result: RunResult = field(default_factory=RunResult)
+
+    def run(self, names: list[str]) -> RunResult:
+        self.events.write("run_started", recipe=str(self.recipe.path), overrides=self.recipe.overrides)
+        try:
+            sources = check_recipe(self.recipe, names)
+            for name in names:
+                self._call(self.recipe.calls[name], sources[name])
+        except KeyboardInterrupt:
+            self.events.write("run_interrupted")
+            raise
+        except FonderieError as error:
+            self.events.write("run_failed", error=str(error))
+            raise
+        self.store.write_lock(self.recipe.name, self._lock(names))
+        self.events.write("run_finished", made=self.result.made, reused=self.result.reused)
+        return self.result
+
+    def _call(self, call: Call, sources: Mapping[str, tuple[Source, ...]]) -> None:
+        upstream = {
+            port: tuple(self.result.artifacts[parent] for parent in parents)
+            for port, parents in call.inputs.items()
+        }
+        if call.step.needs_lock:
+            upstream["lock"] = (self._commit_lock(call.name),)
+        entries = {name: [source.entry for source in files] for name, files in sources.items()}
+        key = request_key(
+            call.step.name,
+            call.step.version,
+            call.identity(),
+            {port: [artifact.digest for artifact in group] for port, group in upstream.items()},
+            entries,
+        )
+        artifact = self.store.get(key)
+        if artifact is not None:
+            self.result.reused.append(call.name)
+            self.events.write("call_reused", call=call.name, key=key, digest=artifact.digest)
+        else:
+            artifact = self._make(call, key, upstream, sources)
+            self.result.made.append(call.name)
+        self.result.artifacts[call.name] = artifact
+        if call.step.produces == "release":
+            self.result.releases.append(self.store.publish(self.recipe.name, artifact))
+
+    def _make(
+        self,
+        call: Call,
+        key: str,
+        upstream: Mapping[str, tuple[Artifact, ...]],
+        sources: Mapping[str, tuple[Source, ...]],
+    ) -> Artifact:
+        self.events.write("call_started", call=call.name, step=call.step.name, key=key)
+        began, clock, meter = now(), time.monotonic(), EnergyMeter()
+        out = self.store.stage(key, resumable=call.step.resumable)
+        try:
+            call.step.function(Inputs(upstream, sources), call.parameters, out, self.machine)
+            seconds = time.monotonic() - clock
+            artifact = self.store.commit(
+                out,
+                key=key,
+                step=call.step.name,
+                version=call.step.version,
+                parameters=call.identity(),
+                inputs={
+                    port: [InputEntry(key=item.key, digest=item.digest) for item in group]
+                    for port, group in upstream.items()
+                },
+                sources={name: [source.entry for source in files] for name, files in sources.items()},
+                environment=environment.describe(),
+                started=began,
+                duration_seconds=round(seconds, 3),
+                energy=meter.read(),
+            )
+        except BaseException as error:
+            if not call.step.resumable:
+                self.store.discard(out)
+            self.events.write("call_failed", call=call.name, error=str(error), trace=traceback.format_exc())
+            raise _explain(call, error, out) from error
+        self.events.write(
+            "call_finished", call=call.name, key=key, digest=artifact.digest, seconds=round(seconds, 3)
+        )
+        self.machine.reporter.say(
+            f"  [bold]{call.name}[/bold]  {call.step.name}  {seconds:,.1f} s  {short(artifact.digest)}"
+        )
+        return artifact
+
+    def _lock(self, names: list[str]) -> dict[str, Any]:
+        recipe = self.recipe
+        made = {name: self.result.artifacts[name] for name in names if name in self.result.artifacts}
+        return {
+            "format": LOCK_FORMAT,
+            "recipe": {
+                "name": recipe.name,
+                "title": recipe.title,
+                "sha256": digest_bytes(recipe.text.encode("utf-8")),
+            },
+            "policy": recipe.policy.model_dump(mode="json"),
+            "overrides": list(recipe.overrides),
+            "calls": {
+                name: {
+                    "step": artifact.manifest.step,
+                    "version": artifact.manifest.version,
+                    "key": artifact.key,
+                    "digest": artifact.digest,
+                }
+                for name, artifact in made.items()
+            },
+        }
+
+    def _commit_lock(self, name: str) -> Artifact:
+        """The recipe's text and what each call upstream came to, as an artifact a release can take along."""
+        names = [other for other in self.recipe.upstream_of(name) if other != name]
+        lock = json.dumps(self._lock(names), indent=1, ensure_ascii=False) + "\n"
+        identity = {
+            "recipe": digest_bytes(self.recipe.text.encode("utf-8")),
+            "lock": digest_bytes(lock.encode("utf-8")),
+        }
+        key = request_key(LOCK_STEP, LOCK_FORMAT, identity, {}, {})
+        artifact = self.store.get(key)
+        if artifact is None:
+            out = self.store.stage(key, resumable=False)
+            (out.path / "recipe.toml").write_text(self.recipe.text, encoding="utf-8")
+            (out.path / "lock.json").write_text(lock, encoding="utf-8")
+            artifact = self.store.commit(
+                out, key=key, step=LOCK_STEP, version=LOCK_FORMAT, parameters=identity, inputs={}, sources={}
+            )
+        return artifact
+
+
+def _explain(call: Call, error: BaseException, out: Output) -> BaseException:
+    """The error a person should see; interrupts and our own errors pass with the call's name."""
+    if isinstance(error, FonderieError):
+        error.message = f"[{call.name}] {error.message}"
+        return error
+    if not isinstance(error, Exception):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        kept = "Its checkpoints are kept" if call.step.resumable else "Nothing half-made was kept"
+        return StoreError(
+            f"[{call.name}] the disk is full: {error.filename or out.path}",
+            hint=f"{kept}; calls that had finished are safe. Free some space and run again.",
+        )
+    return StepError(
+        f"[{call.name}] {call.step.name} failed: {type(error).__name__}: {error}",
+        hint="The event log has the whole trace; --debug prints it.",
+    )

@@ -1,0 +1,38 @@
+"""Every step there is, by name. The one registry.
+
+Values are "module:attribute", imported when a recipe calls the step: reading a corpus never imports torch.
+"""
+
+import difflib
+from importlib import import_module
+
+from fonderie.core.errors import RecipeError
+from fonderie.core.step import Step
+
+STEPS = {
+    "corpus.generate": "fonderie.corpus.generate:generate",
+    "corpus.read": "fonderie.corpus.read:read",
+    "corpus.filter": "fonderie.corpus.filter:filter_documents",
+    "corpus.redact": "fonderie.corpus.redact:redact",
+    "corpus.dedup": "fonderie.corpus.dedup:dedup",
+    "corpus.hold_out": "fonderie.corpus.hold_out:hold_out",
+    "tokens.bpe": "fonderie.tokens.bpe:train_bpe",
+    "tokens.pack": "fonderie.tokens.pack:pack",
+    "train.pretrain": "fonderie.train.pretrain:pretrain",
+    "evaluate.perplexity": "fonderie.evaluate.perplexity:perplexity",
+    "evaluate.samples": "fonderie.evaluate.samples:samples",
+    "release.bundle": "fonderie.release.bundle:bundle",
+}
+
+
+def find_step(name: str) -> Step:
+    """The step of that name; RecipeError if there is none."""
+    if name not in STEPS:
+        close = difflib.get_close_matches(name, STEPS, n=1)
+        guess = f"; did you mean '{close[0]}'?" if close else ""
+        raise RecipeError(f"there is no step '{name}'{guess}", hint=f"Known: {', '.join(STEPS)}.")
+    module, _, attribute = STEPS[name].partition(":")
+    found = getattr(import_module(module), attribute)
+    if not isinstance(found, Step) or found.name != name:
+        raise TypeError(f"{STEPS[name]} is not the step '{name}'")
+    return found

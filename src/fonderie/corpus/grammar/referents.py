@@ -1,0 +1,104 @@
+"""Those and that of which a text speaks, and the ways to name them: `le renard`, `sa clé`, `trois pommes`."""
+
+from dataclasses import dataclass
+
+from fonderie.corpus.grammar.lexicon import precedes
+from fonderie.corpus.grammar.morphology import agree, number_words
+from fonderie.corpus.grammar.sandhi import MARK
+
+
+@dataclass(frozen=True, slots=True)
+class Referent:
+    """A character, a thing or a place, the same all through a text."""
+
+    noun: str
+    plural: str
+    gender: str
+    name: str = ""
+    """A proper name, or nothing."""
+    epithet: str = ""
+    """An adjective in the masculine singular, or nothing."""
+    preposition: str = "dans"
+    determiner: str = "le"
+    """The operation that `{hero}` alone stands for, when there is no name: `le`, or `son` for kin."""
+
+
+_DETERMINERS = {
+    "le": (f"le{MARK} ", f"la{MARK} ", f"les{MARK} "),
+    "un": ("un ", "une ", f"des{MARK} "),
+    "ce": (f"ce{MARK} ", "cette ", "ces "),
+    "son": ("son ", f"sa{MARK} ", "ses "),
+    "mon": ("mon ", f"ma{MARK} ", "mes "),
+    "ton": ("ton ", f"ta{MARK} ", "tes "),
+    "notre": ("notre ", "notre ", "nos "),
+    "votre": ("votre ", "votre ", "vos "),
+    "leur": ("leur ", "leur ", "leurs "),
+    "du": (f"de le{MARK} ", f"de la{MARK} ", f"des{MARK} "),
+    "de": ("de ", "de ", "de "),
+    "quel": ("quel ", "quelle ", "quels "),
+    "aucun": ("aucun ", "aucune ", "aucuns "),
+    "nom": ("", "", ""),
+}
+_PLURALS = {
+    **{"les": "le", "des": "un", "ces": "ce", "ses": "son", "mes": "mon", "tes": "ton", "nos": "notre"},
+    **{"vos": "votre", "leurs": "leur", "noms": "nom", "quels": "quel", "d": "de"},
+}
+_PRONOUNS = {
+    "il": ("il", "elle", "ils", "elles"),
+    "lui": ("lui", "elle", "eux", "elles"),
+    "cod": ("le", "la", "les", "les"),
+    "coi": ("lui", "lui", "leur", "leur"),
+    "celui": ("celui", "celle", "ceux", "celles"),
+    "un_seul": ("un", "une", "uns", "unes"),
+}
+OPERATIONS = (
+    *_DETERMINERS,
+    *_PLURALS,
+    *_PRONOUNS,
+    *("alt", "compte", "décompte", "dans", "vers", "intro", "prénom"),
+)
+"""Determiners (`un`, `les`, `son`, `du` partitive, `d` plural after `de`), pronouns (`il`, `lui`, `cod`, `coi`),
+`compte=n` (`3 pommes`) and `décompte=n` (`trois pommes`), `dans` (where), `vers`, `intro` (first mention),
+`alt` (name or noun), `prénom`."""
+
+
+def noun_phrase(referent: Referent, determiner: str, *, epithet: bool) -> str:
+    """The noun with a determiner, in the number that the determiner says, with or without its epithet."""
+    many = determiner in _PLURALS
+    determiner = _PLURALS.get(determiner, determiner)
+    noun = referent.plural if many else referent.noun
+    adjective = agree(referent.epithet, referent.gender, many=many) if epithet and referent.epithet else ""
+    before = bool(adjective) and precedes(referent.epithet)
+    forms = _DETERMINERS[determiner]
+    article = forms[2] if many else forms[referent.gender == "f"]
+    if determiner == "quel" and many and referent.gender == "f":
+        article = "quelles "
+    if before and many and determiner == "un":
+        article = "de "  # de petits chats, not des petits chats
+    if not adjective:
+        return article + noun
+    return f"{article}{adjective}{MARK} {noun}" if before else f"{article}{noun} {adjective}"
+
+
+def pronoun(kind: str, gender: str, *, many: bool) -> str:
+    """A pronoun of `_PRONOUNS` in gender and number."""
+    return _PRONOUNS[kind][2 * many + (gender == "f")]
+
+
+def is_pronoun(operation: str) -> bool:
+    """Whether the operation gives a pronoun."""
+    return operation in _PRONOUNS
+
+
+def introduction(referent: Referent, *, variant: bool) -> str:
+    """First mention of a character: `une boulangère nommée Anna`, `un renard rusé`."""
+    phrase = noun_phrase(referent, "un", epithet=True)
+    if not referent.name:
+        return phrase
+    return f"{phrase} {'du nom de' if variant else agree('nommé', referent.gender)} {referent.name}"
+
+
+def counted(referent: Referent, number: int, *, words: bool) -> str:
+    """`3 pommes` or `trois pommes`; zero and one take the singular."""
+    figure = number_words(number, gender=referent.gender) if words else str(number)
+    return f"{figure} {referent.plural if number > 1 else referent.noun}"

@@ -1,0 +1,1 @@
+"""Readers: one file to the raw documents in it."""

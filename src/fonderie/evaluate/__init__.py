@@ -1,0 +1,1 @@
+"""Held-out scores with their intervals, and sample answers."""

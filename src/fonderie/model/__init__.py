@@ -1,0 +1,1 @@
+"""The decoder: its sizes, its forward pass, generation, and conversion to Hugging Face Llama."""

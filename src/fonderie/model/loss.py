@@ -1,0 +1,84 @@
+"""Next-token loss straight from the last hidden states: logits exist one chunk of rows at a time.
+
+At vocabulary V the logits of a batch are V / W times as large as its hidden states; whole, they and their gradient
+would be the largest tensors of a training step. Shapes: N rows (positions of all sequences), W width, V vocabulary.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORED = -100
+"""A target that counts for nothing: the value Hugging Face and torch use."""
+
+# Rows per chunk: logits of 512 rows and 4,096 tokens are 8 MB in fp32 and stay in cache; 256 to 1,024 measure
+# alike, all rows at once takes longer and far more memory (docs/log/0001-training-speed.md).
+ROWS = 512
+
+
+def linear_cross_entropy(x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> Tensor:
+    """Sum over rows of the cross-entropy of `x @ weight.T`, fp32, with gradients to x and weight.
+
+    A sum, so that micro-batches add up exactly as one batch would: divide by the tokens of the whole batch.
+    """
+    loss: Tensor = _LinearCrossEntropy.apply(x_NW, weight_VW, targets_N)
+    return loss
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Computes the gradients in the forward pass, while a chunk's logits are at hand; backward scales them."""
+
+    @staticmethod
+    def forward(ctx: Any, x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> Tensor:
+        dtype = _compute_dtype(x_NW)
+        loss = torch.zeros((), dtype=torch.float32, device=x_NW.device)
+        dx_NW, dweight_VW = torch.empty_like(x_NW), torch.zeros_like(weight_VW)
+        with torch.autocast(x_NW.device.type, enabled=False):
+            weight = weight_VW.to(dtype)
+            for rows in _chunks(len(x_NW)):
+                x, targets = x_NW[rows].to(dtype), targets_N[rows]
+                p_NV = (x @ weight.T).float()
+                log_sum = p_NV.logsumexp(dim=-1, keepdim=True)
+                kept = (targets != IGNORED)[:, None]
+                target = targets.clamp(min=0)[:, None]
+                loss += ((log_sum - p_NV.gather(-1, target)) * kept).sum()
+                # The gradient to the logits: softmax minus one at the target, zero for ignored rows.
+                p_NV.sub_(log_sum).exp_().scatter_add_(-1, target, torch.full_like(log_sum, -1.0)).mul_(kept)
+                dlogits = p_NV.to(dtype)
+                dx_NW[rows] = dlogits @ weight
+                dweight_VW += dlogits.T @ x
+        ctx.save_for_backward(dx_NW, dweight_VW)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        dx_NW, dweight_VW = ctx.saved_tensors
+        return dx_NW * grads[0], dweight_VW * grads[0], None
+
+
+@torch.no_grad()
+def token_losses(x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> Tensor:
+    """The loss of each row in nats, fp32; zero where the target is ignored."""
+    dtype = _compute_dtype(x_NW)
+    with torch.autocast(x_NW.device.type, enabled=False):
+        weight = weight_VW.to(dtype)
+        losses = [
+            F.cross_entropy(
+                (x_NW[rows].to(dtype) @ weight.T).float(), targets_N[rows], ignore_index=IGNORED, reduction="none"
+            )
+            for rows in _chunks(len(x_NW))
+        ]
+    return torch.cat(losses)
+
+
+def _compute_dtype(x: Tensor) -> torch.dtype:
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+def _chunks(rows: int) -> Iterator[slice]:
+    for start in range(0, rows, ROWS):
+        yield slice(start, min(start + ROWS, rows))

@@ -1,0 +1,188 @@
+"""A Llama-shaped decoder in plain PyTorch.
+
+Shapes live in names: B sequences, T positions, W width, H query heads, K key-value heads, D head size,
+V vocabulary. Weights are [output, input], as in `torch.nn.Linear`.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fonderie.model.attention import causal_attention, rope_tables, rotate
+from fonderie.model.config import ModelConfig
+
+
+class Decoder(nn.Module):
+    """Token ids to next-token logits. `seed` draws the initial weights, alike on every device; None leaves them
+    unset, to be loaded.
+    """
+
+    def __init__(self, config: ModelConfig, *, seed: int | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocabulary, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = RMSNorm(config.width, config.norm_epsilon)
+        self.head = None if config.tied_embeddings else _linear(config.width, config.vocabulary)
+        cos_TD, sin_TD = rope_tables(config.context, config.head_size, config.rope_theta)
+        self.register_buffer("rope_cos_TD", cos_TD, persistent=False)
+        self.register_buffer("rope_sin_TD", sin_TD, persistent=False)
+        if seed is not None:
+            self.initialise(seed)
+
+    def initialise(self, seed: int) -> None:
+        """Draw every weight anew: normal, as GPT-2, with the outputs into the residual stream scaled by depth."""
+        generator = torch.Generator().manual_seed(seed)
+        residual_std = self.config.init_std / (2 * self.config.depth) ** 0.5
+        with torch.no_grad():
+            for name, weight in self.named_parameters():
+                if weight.ndim == 1:
+                    weight.fill_(1.0)
+                    continue
+                std = residual_std if name.endswith(RESIDUAL_OUTPUTS) else self.config.init_std
+                weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The head's weight [V, W]; the embedding table itself where they are tied."""
+        return self.embedding.weight if self.head is None else self.head.weight
+
+    def hidden(self, ids_BT: Tensor, cache: "Cache | None" = None) -> Tensor:
+        """The normed residual stream x_BTW, from which `output_weight` reads the logits."""
+        start = 0 if cache is None else cache.length
+        stop = start + ids_BT.shape[1]
+        if stop > self.config.context:
+            raise ValueError(f"{stop} tokens are more than the model's context of {self.config.context}")
+        rope = self.rope_cos_TD[start:stop], self.rope_sin_TD[start:stop]
+        x_BTW = self.embedding(ids_BT)
+        for index, block in enumerate(self.blocks):
+            x_BTW = block(x_BTW, rope, None if cache is None else cache.layer(index, start, stop))
+        if cache is not None:
+            cache.length = stop
+        normed: Tensor = self.norm(x_BTW)
+        return normed
+
+    def forward(self, ids_BT: Tensor, cache: "Cache | None" = None) -> Tensor:
+        """Logits of every position, logits_BTV; training uses `hidden` and the fused loss instead."""
+        return F.linear(self.hidden(ids_BT, cache), self.output_weight)
+
+
+class Block(nn.Module):
+    """Attention, then a SwiGLU feed-forward network, each on a normed copy of the residual stream."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.width, config.norm_epsilon)
+        self.attention = Attention(config)
+        self.feed_forward_norm = RMSNorm(config.width, config.norm_epsilon)
+        self.feed_forward = FeedForward(config)
+
+    def forward(
+        self, x_BTW: Tensor, rope: tuple[Tensor, Tensor], cache: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """The residual stream, one block later."""
+        x_BTW = x_BTW + self.attention(self.attention_norm(x_BTW), rope, cache)
+        out: Tensor = x_BTW + self.feed_forward(self.feed_forward_norm(x_BTW))
+        return out
+
+
+class Attention(nn.Module):
+    """Grouped-query attention; query, key and value projections are one matrix, its rows in that order."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
+        self.qkv = _linear(config.width, (config.heads + 2 * config.kv_heads) * config.head_size)
+        self.output = _linear(config.heads * config.head_size, config.width)
+
+    def forward(self, x_BTW: Tensor, rope: tuple[Tensor, Tensor], cache: tuple[Tensor, Tensor] | None) -> Tensor:
+        """What each position reads from those before it; new keys and values go to the end of the cache, if any."""
+        B, T, _ = x_BTW.shape
+        turned = self.heads + self.kv_heads
+        qkv_BTHD = self.qkv(x_BTW).view(B, T, turned + self.kv_heads, self.head_size)
+        qk_BTHD = rotate(qkv_BTHD[:, :, :turned], *rope)
+        k_BKSD = qk_BTHD[:, :, self.heads :].transpose(1, 2)
+        v_BKSD = qkv_BTHD[:, :, turned:].transpose(1, 2)
+        if cache is None:
+            k_BKSD, v_BKSD = k_BKSD.contiguous(), v_BKSD.contiguous()
+        else:
+            cache[0][:, :, -T:], cache[1][:, :, -T:] = k_BKSD, v_BKSD
+            k_BKSD, v_BKSD = cache
+        read: Tensor = self.output(causal_attention(qk_BTHD[:, :, : self.heads], k_BKSD, v_BKSD))
+        return read
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (arXiv 2002.05202); gate and up projections are one matrix, its rows in that order."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_up = _linear(config.width, 2 * config.hidden)
+        self.down = _linear(config.hidden, config.width)
+
+    def forward(self, x_BTW: Tensor) -> Tensor:
+        """Each position on its own."""
+        gate, up = self.gate_up(x_BTW).chunk(2, dim=-1)
+        out: Tensor = self.down(F.silu(gate) * up)
+        return out
+
+
+class RMSNorm(nn.Module):
+    """Division by the root mean square, then a learned scale (arXiv 1910.07467)."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x_BTW: Tensor) -> Tensor:
+        """Normed, in fp32 if x is."""
+        normed: Tensor = _RMSNorm.apply(x_BTW, self.weight, self.epsilon)
+        return normed
+
+
+class _RMSNorm(torch.autograd.Function):
+    """F.rms_norm has no fused CPU kernel: written out, forward and backward take a third of its time
+    (docs/log/0001-training-speed.md).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_() / x.shape[-1]
+        scale = mean_square.add_(epsilon).rsqrt_()
+        ctx.save_for_backward(x, weight, scale)
+        return (x * scale).mul_(weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        (dy,) = grads
+        x, weight, scale = ctx.saved_tensors
+        normed = x * scale
+        dweight = (dy * normed).flatten(0, -2).sum(0)
+        dnormed = dy * weight
+        along = (dnormed * normed).mean(-1, keepdim=True)
+        return dnormed.addcmul_(normed, along, value=-1).mul_(scale), dweight, None
+
+
+class Cache:
+    """Keys and values of the tokens read so far: static tensors, allocated once, filled from the start."""
+
+    def __init__(self, model: Decoder, *, batch: int = 1, tokens: int | None = None) -> None:
+        config, like = model.config, model.embedding.weight
+        shape = (config.depth, 2, batch, config.kv_heads, tokens or config.context, config.head_size)
+        self.length = 0
+        self._kv = torch.zeros(shape, dtype=like.dtype, device=like.device)
+
+    def layer(self, index: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, K, stop, D] of one block, those from `start` on still to be written."""
+        del start
+        return self._kv[index, 0, :, :, :stop], self._kv[index, 1, :, :, :stop]
+
+
+RESIDUAL_OUTPUTS = ("attention.output.weight", "feed_forward.down.weight")
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    return nn.utils.skip_init(nn.Linear, inputs, outputs, bias=False)

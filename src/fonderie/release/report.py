@@ -1,0 +1,172 @@
+"""The report of a build, from manifests alone: what became of each source, what was trained, what it scores.
+
+`fonderie show` prints it for people; a release carries it as report.json and report.md.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from fonderie.core.manifest import Manifest
+from fonderie.core.step import Artifact
+from fonderie.evaluate.score import Score
+from fonderie.release.account import SourceReport, account
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+FORMAT = 1
+
+
+class LineageEntry(BaseModel):
+    """One making: which step, from what, into what, in how much time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    call: str
+    """The recipe's name for it, or the step's where no lock says."""
+    step: str
+    version: int
+    key: str
+    digest: str
+    inputs: dict[str, tuple[str, ...]]
+    """Calls by port."""
+    seconds: float
+    joules: float | None
+    """None where nothing measured it."""
+
+
+class Training(BaseModel):
+    """One training step, as its manifest tells it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    call: str
+    step: str
+    parameters: dict[str, Any]
+    statistics: dict[str, Any]
+    measured: dict[str, Any]
+    environment: dict[str, Any]
+    seconds: float
+    energy: dict[str, Any]
+
+
+class Report(BaseModel):
+    """Everything below is a walk over manifests; nothing is measured anew."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    warnings: tuple[str, ...]
+    """What restricts use or is unknown; shown before anything else."""
+    sources: tuple[SourceReport, ...]
+    tokens: int
+    """Packed, all sources; 0 if nothing was packed."""
+    trainings: tuple[Training, ...]
+    scores: tuple[Score, ...]
+    """All of them, those over all sources included."""
+    lineage: tuple[LineageEntry, ...]
+    """Inputs before what they feed."""
+
+
+def build_report(artifacts: Iterable[Artifact], lock: Mapping[str, Any] | None = None) -> Report:
+    """The report of artifacts and all they were made from; `lock` gives the calls their names."""
+    lineage = gather(artifacts)
+    return report_of([artifact.manifest for artifact in lineage], lock)
+
+
+def gather(artifacts: Iterable[Artifact]) -> list[Artifact]:
+    """Artifacts and all they were made from, each once, inputs before what they feed."""
+    found = {item.key: item for artifact in artifacts for item in artifact.lineage()}
+    return list(found.values())
+
+
+def report_of(manifests: Sequence[Manifest], lock: Mapping[str, Any] | None = None) -> Report:
+    """The report of manifests that stand in the order of making."""
+    calls = call_names(lock)
+    scores = [
+        Score.model_validate(score) for manifest in manifests for score in manifest.statistics.get("scores", [])
+    ]
+    sources = account(manifests, calls, scores)
+    return Report(
+        warnings=tuple(_warnings(sources, relaxed(manifests, lock))),
+        sources=tuple(sources),
+        tokens=sum(source.tokens for source in sources),
+        trainings=tuple(
+            _training(manifest, calls) for manifest in manifests if manifest.step.startswith("train.")
+        ),
+        scores=tuple(scores),
+        lineage=tuple(_lineage_entry(manifest, manifests, calls) for manifest in manifests),
+    )
+
+
+def call_names(lock: Mapping[str, Any] | None) -> dict[str, str]:
+    """The recipe's name of each key; the last where two calls ask for the same."""
+    return {entry["key"]: name for name, entry in lock["calls"].items()} if lock else {}
+
+
+def relaxed(manifests: Iterable[Manifest], lock: Mapping[str, Any] | None = None) -> list[str]:
+    """The licences that the recipe's policy accepted beyond the free ones."""
+    policies = [manifest.parameters.get("policy") for manifest in manifests]
+    policies.append(lock.get("policy") if lock else None)
+    allowed = {
+        licence for policy in policies if isinstance(policy, dict) for licence in policy.get("also_allow", [])
+    }
+    return sorted(allowed)
+
+
+def _warnings(sources: Sequence[SourceReport], also_allowed: Sequence[str]) -> Iterable[str]:
+    for source in sources:
+        for count in source.licences:
+            if count.status != "free":
+                yield (
+                    f"{count.status.upper()} DATA: {count.documents:,} documents of the source {source.name} are "
+                    f"under {count.licence} ({count.reason})."
+                )
+    if also_allowed:
+        yield f"RELAXED POLICY: the recipe accepts, beyond free licences, {', '.join(also_allowed)}."
+
+
+def _training(manifest: Manifest, calls: Mapping[str, str]) -> Training:
+    return Training(
+        call=calls.get(manifest.key, manifest.step),
+        step=manifest.step,
+        parameters=manifest.parameters,
+        statistics=manifest.statistics,
+        measured=manifest.measured,
+        environment=manifest.environment,
+        seconds=manifest.duration_seconds,
+        energy=manifest.energy,
+    )
+
+
+def _lineage_entry(manifest: Manifest, manifests: Sequence[Manifest], calls: Mapping[str, str]) -> LineageEntry:
+    steps = {other.key: other.step for other in manifests}
+    return LineageEntry(
+        call=calls.get(manifest.key, manifest.step),
+        step=manifest.step,
+        version=manifest.version,
+        key=manifest.key,
+        digest=manifest.digest,
+        inputs={
+            port: tuple(calls.get(entry.key, steps.get(entry.key, entry.key)) for entry in entries)
+            for port, entries in manifest.inputs.items()
+        },
+        seconds=manifest.duration_seconds,
+        joules=manifest.energy.get("joules"),
+    )
+
+
+def render(report: Report) -> "RenderableType":
+    """The report for a terminal: warnings first, then tables."""
+    from fonderie.release.tables import to_rich
+
+    return to_rich(report)
+
+
+def to_markdown(report: Report) -> str:
+    """The report as Markdown: warnings first, then tables."""
+    from fonderie.release.tables import to_markdown as write
+
+    return write(report)

@@ -1,0 +1,82 @@
+"""tokens.pack: encode documents into token shards, one shard per document shard.
+
+Every document is BOS … EOS; a conversation has its turns in the chat template's special tokens. Nothing is
+truncated or dropped: documents follow each other, and training cuts sequences across them.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fonderie.core.document import read_documents, shard_paths
+from fonderie.core.errors import InputError
+from fonderie.core.machine import Machine
+from fonderie.core.step import Inputs, Output, Parameters, Port, step
+from fonderie.tokens.shards import Extent, ShardEntry, ShardIndex, dtype_for, write_shard
+from fonderie.tokens.tokenizer import Tokenizer
+
+
+class PackParameters(Parameters):
+    """Packing has no dial: tokenizer and documents say it all."""
+
+
+class _Packed(NamedTuple):
+    entry: ShardEntry
+    sources: dict[str, dict[str, int]]
+
+
+@step(
+    "tokens.pack",
+    version=1,
+    parameters=PackParameters,
+    produces="tokens",
+    inputs={"documents": Port("documents", many=True), "tokenizer": Port("tokenizer")},
+)
+def pack(inputs: Inputs, params: PackParameters, out: Output, machine: Machine) -> None:  # noqa: ARG001
+    """Write tokens/, offsets/ and index.json; statistics count documents, tokens and bytes per source."""
+    folder = inputs.one("tokenizer").path
+    tokenizer = Tokenizer(folder)
+    shards = [path for artifact in inputs.all("documents") for path in shard_paths(artifact.path)]
+    work = partial(_pack_shard, tokenizer_folder=folder, out=out.path, dtype=dtype_for(tokenizer.vocabulary))
+    packed = list(machine.map(work, list(enumerate(shards)), label="packing"))
+    index = ShardIndex(
+        dtype=dtype_for(tokenizer.vocabulary),
+        vocabulary=tokenizer.vocabulary,
+        bos=tokenizer.bos,
+        eos=tokenizer.eos,
+        end=tokenizer.end,
+        shards=[result.entry for result in packed],
+    )
+    if not any(entry.tokens for entry in index.shards):
+        raise InputError(
+            "no document is left to pack", hint="`fonderie show` says which step dropped them, and why."
+        )
+    (out.path / "index.json").write_text(json.dumps(index.model_dump(), indent=1) + "\n", encoding="utf-8")
+    sources: dict[str, dict[str, int]] = {}
+    for result in packed:
+        for source, counts in result.sources.items():
+            into = sources.setdefault(source, dict.fromkeys(counts, 0))
+            for name, value in counts.items():
+                into[name] += value
+    out.statistics.update(tokens=sum(entry.tokens for entry in index.shards), sources=dict(sorted(sources.items())))
+
+
+def _pack_shard(job: tuple[int, Path], *, tokenizer_folder: Path, out: Path, dtype: str) -> _Packed:
+    number, path = job
+    tokenizer = Tokenizer(tokenizer_folder)
+
+    def encoded() -> Any:
+        for document in read_documents(path):
+            size = len(document.text.encode("utf-8"))
+            extent = Extent(document.id, document.source, document.origin, document.licence, 0, 0, size)
+            yield extent, tokenizer.encode_document(document)
+
+    entry, extents = write_shard(out, number, dtype, encoded())
+    sources: dict[str, dict[str, int]] = {}
+    for extent in extents:
+        counts = sources.setdefault(extent.source, {"documents": 0, "tokens": 0, "size_bytes": 0})
+        counts["documents"] += 1
+        counts["tokens"] += extent.length
+        counts["size_bytes"] += extent.size_bytes
+    return _Packed(entry, sources)

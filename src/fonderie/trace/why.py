@@ -1,0 +1,182 @@
+"""What became of a document: its fate step by step, then its tokens and the training steps that saw them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from fonderie.core.document import FOLDER as DOCUMENTS
+from fonderie.core.errors import UsageError
+from fonderie.core.ledger import FOLDER as LEDGER
+from fonderie.core.step import Artifact
+from fonderie.core.store import Store
+
+MATCHES_SHOWN = 5
+_HEX = set("0123456789abcdef")
+
+
+@dataclass(frozen=True)
+class Fate:
+    """One step's decision on the document."""
+
+    call: str
+    step: str
+    fate: str
+    reason: str | None
+    detail: str | None
+    id: str
+    id_after: str | None
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Where its tokens lie, and when they were trained on."""
+
+    call: str
+    shard: str
+    first: int
+    """Position in the stream of all shards."""
+    length: int
+    seen: Mapping[str, Sequence[int]]
+    """Optimizer steps whose batch held at least one of its tokens, by training call."""
+
+
+@dataclass(frozen=True)
+class Trail:
+    """All that is known of one document."""
+
+    id: str
+    source: str
+    origin: str
+    excerpt: str
+    fates: list[Fate] = field(default_factory=list)
+    tokens: list[Tokens] = field(default_factory=list)
+
+
+def artifacts_of(store: Store, recipe_name: str | None) -> dict[str, Artifact]:
+    """What a recipe's last whole run came to, by call; UsageError if the store cannot say which."""
+    names = sorted(path.parent.name for path in (store.root / "runs").glob("*/lock.json"))
+    if recipe_name is None:
+        if len(names) != 1:
+            found = f"holds runs of {', '.join(names)}" if names else "holds no finished run"
+            raise UsageError(f"the store {store.root} {found}", hint="Name one with --recipe, or run a recipe first.")
+        recipe_name = names[0]
+    lock = store.read_lock(recipe_name)
+    if lock is None:
+        raise UsageError(
+            f"no finished run of '{recipe_name}' in {store.root}", hint=f"Known: {', '.join(names) or 'none'}."
+        )
+    found_artifacts = {}
+    for call, made in lock["calls"].items():
+        artifact = store.get(made["key"])
+        if artifact is not None:
+            found_artifacts[call] = artifact
+    return found_artifacts
+
+
+def why(artifacts: Mapping[str, Artifact], query: str) -> list[Trail]:
+    """The trails of the documents that an id, the start of one, or a piece of text names; at most five.
+
+    An id needs eight hexadecimal digits or more. Text is looked for in documents as they were read.
+    """
+    wanted = query.removeprefix("sha256:").casefold()
+    by_id = len(wanted) >= 8 and set(wanted) <= _HEX
+    trails: list[Trail] = []
+    for call, artifact in artifacts.items():
+        if not (artifact.path / LEDGER).is_dir():
+            continue
+        if _reads_sources(artifact) or by_id:
+            for row in _find_id(artifact, wanted) if by_id else _find_text(artifact, query):
+                known = any((trail.source, trail.origin) == (row["source"], row["origin"]) for trail in trails)
+                if not known:
+                    trails.append(_follow(artifacts, call, row))
+                if len(trails) == MATCHES_SHOWN:
+                    return trails
+    return trails
+
+
+def _reads_sources(artifact: Artifact) -> bool:
+    return not artifact.upstream and (artifact.path / DOCUMENTS).is_dir()
+
+
+def _find_id(artifact: Artifact, digits: str) -> Iterator[dict[str, Any]]:
+    table = ds.dataset(artifact.path / LEDGER, format="parquet").to_table(
+        columns=["id", "source", "origin"], filter=pc.starts_with(ds.field("id"), f"sha256:{digits}")
+    )
+    for row in table.to_pylist():
+        yield {**row, "excerpt": _excerpt(artifact, row["id"])}
+
+
+def _find_text(artifact: Artifact, query: str) -> Iterator[dict[str, Any]]:
+    scanner = ds.dataset(artifact.path / DOCUMENTS, format="parquet").scanner(
+        columns=["id", "source", "origin", "text"],
+        filter=pc.match_substring(ds.field("text"), query, ignore_case=True),
+    )
+    for batch in scanner.to_batches():
+        for row in batch.to_pylist():
+            text = row.pop("text")
+            yield {**row, "excerpt": _around(text, query)}
+
+
+def _excerpt(artifact: Artifact, document_id: str) -> str:
+    table = ds.dataset(artifact.path / DOCUMENTS, format="parquet").to_table(
+        columns=["text"], filter=ds.field("id") == document_id
+    )
+    return _around(table["text"][0].as_py(), "") if len(table) else ""
+
+
+def _around(text: str, query: str) -> str:
+    at = max(text.casefold().find(query.casefold()) - 40, 0)
+    return " ".join(text[at : at + 160].split())
+
+
+def _follow(artifacts: Mapping[str, Artifact], first: str, row: Mapping[str, Any]) -> Trail:
+    """Walk the calls in running order; each that took in what an earlier one let through has a say."""
+    trail = Trail(row["id"], row["source"], row["origin"], row["excerpt"])
+    ids: dict[str, str] = {}  # artifact key -> the document's id as it left that artifact
+    for call, artifact in artifacts.items():
+        arriving = [ids[parent.key] for group in artifact.upstream.values() for parent in group if parent.key in ids]
+        if call == first:
+            arriving = [row["id"]]
+        for document_id in arriving[:1]:
+            if (artifact.path / LEDGER).is_dir():
+                _one_fate(trail, call, artifact, document_id, ids)
+            elif artifact.manifest.step == "tokens.pack":
+                _tokens(trail, call, artifact, document_id, artifacts)
+    return trail
+
+
+def _one_fate(trail: Trail, call: str, artifact: Artifact, document_id: str, ids: dict[str, str]) -> None:
+    rows = ds.dataset(artifact.path / LEDGER, format="parquet").to_table(
+        filter=(ds.field("id") == document_id)
+        & (ds.field("source") == trail.source)
+        & (ds.field("origin") == trail.origin)
+    )
+    for row in rows.to_pylist()[:1]:
+        trail.fates.append(
+            Fate(
+                call, artifact.manifest.step, row["fate"], row["reason"], row["detail"], row["id"], row["id_after"]
+            )
+        )
+        if row["id_after"] is not None:
+            ids[artifact.key] = row["id_after"]
+
+
+def _tokens(
+    trail: Trail, call: str, packed: Artifact, document_id: str, artifacts: Mapping[str, Artifact]
+) -> None:
+    from fonderie.tokens.shards import TokenStream
+    from fonderie.train.seen import steps_that_saw
+
+    stream = TokenStream.open(packed.path)
+    for extent in stream.extents:
+        if (extent.id, extent.source, extent.origin) == (document_id, trail.source, trail.origin):
+            seen = {
+                name: steps_that_saw(model, len(stream), extent.start, extent.start + extent.length)
+                for name, model in artifacts.items()
+                if model.manifest.step == "train.pretrain" and model.upstream["tokens"][0].key == packed.key
+            }
+            shard = stream.index.shards[stream.shard_of(extent.start)].tokens_file
+            trail.tokens.append(Tokens(call, shard, extent.start, extent.length, seen))

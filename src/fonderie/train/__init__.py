@@ -1,0 +1,1 @@
+"""Pre-training: data order, schedule, optimizer, checkpoints, and one readable loop."""
