@@ -74,7 +74,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_store(parser: argparse.ArgumentParser) -> None:
     default = os.environ.get(STORE_VARIABLE, "fonderie-store")
     parser.add_argument(
-        "--store", type=Path, default=Path(default), metavar="DIR", help=f"default: ${STORE_VARIABLE}, else %(default)s"
+        "--store",
+        type=Path,
+        default=Path(default),
+        metavar="DIR",
+        help=f"default: ${STORE_VARIABLE}, else %(default)s",
     )
 
 
@@ -90,8 +94,12 @@ def _add_run(verbs: Any) -> None:
         "--set", action="append", default=[], metavar="CALL.PARAM=VALUE", help="override a parameter; recorded"
     )
     parser.add_argument("--check", action="store_true", help="validate the recipe and its sources; make nothing")
-    parser.add_argument("--workers", type=_positive, default=available_cores(), metavar="N", help="default: %(default)s")
-    parser.add_argument("--threads", type=_positive, default=available_cores(), metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--workers", type=_positive, default=available_cores(), metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--threads", type=_positive, default=available_cores(), metavar="N", help="default: %(default)s"
+    )
     parser.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
     parser.add_argument("--no-wait", action="store_true", help="fail at once if another run holds the store")
     _add_store(parser)
@@ -117,7 +125,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _add_show(verbs: Any) -> None:
     parser = verbs.add_parser("show", help="lineage, statistics, what was dropped and why")
-    parser.add_argument("what", metavar="RECIPE|RELEASE", help="a recipe that ran in the store, or a release's folder")
+    parser.add_argument(
+        "what", metavar="RECIPE|RELEASE", help="a recipe that ran in the store, or a release's folder"
+    )
     _add_store(parser)
     _add_json(parser)
     parser.set_defaults(command=lambda options: commands.show(options.what, options.store, Console(), options.json))
@@ -158,7 +168,9 @@ def _add_chat(verbs: Any) -> None:
     parser.add_argument("--top-p", type=float, default=0.95, help="default: %(default)s")
     parser.add_argument("--max-tokens", type=_positive, default=200, help="longest answer; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same answers; default: %(default)s")
-    parser.add_argument("--threads", type=_positive, default=available_cores(), metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--threads", type=_positive, default=available_cores(), metavar="N", help="default: %(default)s"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a turn; questions from standard input")
     parser.set_defaults(command=_chat)
 

@@ -1,6 +1,5 @@
 """What the commands do, between the command line's words and the packages' functions."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,9 @@ from fonderie.core.machine import Machine
 from fonderie.core.progress import Silent, Terminal
 from fonderie.core.recipe import load_recipe
 from fonderie.core.run import RunResult, check_recipe, run_recipe
-from fonderie.core.step import Artifact
 from fonderie.core.steps import find_step
 from fonderie.core.store import Store
-from fonderie.trace.why import Trail
+from fonderie.trace.why import Trail, artifacts_of
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,15 @@ def check(request: RunRequest, console: Console, *, as_json: bool) -> int:
     recipe = load_recipe(request.recipe, request.overrides, find_step)
     sources = check_recipe(recipe, recipe.names_until(request.until))
     if as_json:
-        calls = {name: [source.name for files in found.values() for source in files] for name, found in sources.items()}
+        calls = {
+            name: [source.name for files in found.values() for source in files] for name, found in sources.items()
+        }
         console.print_json(data={"recipe": recipe.name, "calls": calls})
     else:
         files = sum(len(group) for found in sources.values() for group in found.values())
-        console.print(f"{recipe.path} is right: {len(sources)} calls, {files} source files, every licence accepted.")
+        console.print(
+            f"{recipe.path} is right: {len(sources)} calls, {files} source files, every licence accepted."
+        )
     return 0
 
 
@@ -104,35 +106,39 @@ def show(what: str, store_path: Path, console: Console, as_json: bool) -> int:
         report = Report.model_validate_json((folder / "report.json").read_bytes())
     else:
         name = folder.stem if folder.suffix == ".toml" else what
-        report = build_report(_made_by(Store(store_path), name).items())
+        store = Store(store_path)
+        lock = store.read_lock(name)
+        if lock is None:
+            raise UsageError(
+                f"'{what}' is neither a release's folder nor a recipe that ran to its end in {store.root}",
+                hint="Run it first: fonderie run RECIPE",
+            )
+        report = build_report(artifacts_of(store, name).values(), lock)
     if as_json:
         console.print_json(report.model_dump_json())
     else:
-        for part in render(report):
-            console.print(part)
+        console.print(render(report))
     return 0
-
-
-def _made_by(store: Store, recipe_name: str) -> dict[str, Artifact]:
-    lock = store.read_lock(recipe_name)
-    if lock is None:
-        raise UsageError(
-            f"'{recipe_name}' is neither a release's folder nor a recipe that ran in {store.root}",
-            hint="Run it first: fonderie run RECIPE",
-        )
-    artifacts = {call: store.get(made["key"]) for call, made in lock["calls"].items()}
-    return {call: artifact for call, artifact in artifacts.items() if artifact is not None}
 
 
 def verify(folder: Path, console: Console, as_json: bool) -> int:
     """Check a release; exit status 1 if anything does not hold."""
     from fonderie.release.verify import verify as verify_release
 
-    verification = verify_release(folder)
+    machine = Machine(reporter=Silent() if as_json else Terminal(console))
+    verification = verify_release(folder, machine)
     if as_json:
-        print(json.dumps(verification.as_json(), ensure_ascii=False, indent=1))  # noqa: T201
-    else:
-        verification.print(console)
+        console.print_json(verification.model_dump_json())
+        return 0 if verification.ok else 1
+    for item in verification.checks:
+        mark = "[green]ok[/green]    " if item.ok else "[red]failed[/red]"
+        console.print(f"  {mark} {escape(item.name)}: {escape(item.detail)}", highlight=False)
+    for problem in verification.problems:
+        console.print(f"  [red]{escape(problem)}[/red]", highlight=False, soft_wrap=True)
+    for line in verification.chain:
+        console.print(f"  {escape(line)}", highlight=False, soft_wrap=True, style="dim")
+    said = "holds" if verification.ok else "does NOT hold"
+    console.print(f"{verification.name} {verification.version} {said}: {verification.digest}", highlight=False)
     return 0 if verification.ok else 1
 
 
@@ -157,6 +163,8 @@ def print_trails(trails: list[Trail], query: str, console: Console) -> None:
             for call, steps in place.seen.items():
                 shown = ", ".join(f"{step:,}" for step in steps[:12]) + (" …" if len(steps) > 12 else "")
                 console.print(
-                    f"  {call:<14} seen in {len(steps)} training steps: {shown}" if steps else f"  {call:<14} never seen",
+                    f"  {call:<14} seen in {len(steps)} training steps: {shown}"
+                    if steps
+                    else f"  {call:<14} never seen",
                     highlight=False,
                 )

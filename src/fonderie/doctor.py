@@ -88,7 +88,10 @@ def _compiler() -> Check:
     if compiler:
         return Check("C++ compiler", "ok", compiler)
     return Check(
-        "C++ compiler", "note", "none", "only for compile = true in training: apt-get install g++ (or your system's)"
+        "C++ compiler",
+        "note",
+        "none",
+        "only for compile = true in training: apt-get install g++ (or your system's)",
     )
 
 

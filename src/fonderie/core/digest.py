@@ -9,14 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-CHUNK_BYTES = 1 << 20
-
 
 def canonical_json(value: Any) -> bytes:
     """One byte string per JSON value: sorted keys, no spaces, UTF-8; NaN and infinity raise ValueError.
 
-    Numbers are written as Python's shortest round-trip form, as RFC 8785 (JSON Canonicalization Scheme) does for
-    the integers and ordinary decimals that recipes hold.
+    Numbers are written in Python's shortest round-trip form, so that 1 and 1.0 differ; RFC 8785 (JSON
+    Canonicalization Scheme) writes them alike, and orders keys beyond U+FFFF otherwise. Text that is not Unicode
+    (a lone surrogate) raises UnicodeEncodeError.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8")

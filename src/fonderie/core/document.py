@@ -14,8 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fonderie.core.digest import digest_text
+from fonderie.core.errors import InputError
 
 ROWS_PER_GROUP = 2_000
+GROUP_CHARACTERS = 1 << 25
+"""A row group ends at this many characters of text even if it has few rows: a shard of novels fits in memory."""
 FOLDER = "documents"
 
 SCHEMA = pa.schema(
@@ -67,7 +70,8 @@ class Document:
 
 def shard_paths(folder: Path) -> list[Path]:
     """The document shards of an artifact, in order."""
-    return sorted((folder / FOLDER).glob("*.parquet"))
+    # By length first, so that shard 100000 follows 99999.
+    return sorted((folder / FOLDER).glob("*.parquet"), key=lambda path: (len(path.name), path.name))
 
 
 def shard_path(folder: Path, index: int) -> Path:
@@ -78,28 +82,30 @@ def shard_path(folder: Path, index: int) -> Path:
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """The documents of a shard, in order, without holding them all."""
+    """The documents of a shard, in order, a row group at a time; InputError if a text does not match its id."""
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
-            for row in batch.to_pylist(maps_as_pydicts="strict"):
-                yield _from_row(row)
-
-
-def _from_row(row: dict[str, Any]) -> Document:
-    del row["id"]
-    return Document(**row)
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[group]):
+                for row in batch.to_pylist(maps_as_pydicts="strict"):
+                    document = Document(**row)
+                    if document.id != row["id"]:
+                        raise InputError(f"{path}: the text of document {row['id']} was altered")
+                    yield document
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:
     """Write a shard; returns how many documents it holds."""
     rows: list[dict[str, Any]] = []
-    count = 0
+    count = characters = 0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for document in documents:
             rows.append({name: getattr(document, name) for name in SCHEMA.names})
             count += 1
-            if len(rows) == ROWS_PER_GROUP:
+            characters += len(document.text)
+            if len(rows) == ROWS_PER_GROUP or characters >= GROUP_CHARACTERS:
                 writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
                 rows.clear()
-        writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+                characters = 0
+        if rows:
+            writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
     return count

@@ -15,8 +15,7 @@ class EnergyMeter:
     """Reads the package counters at construction and again at `read`."""
 
     def __init__(self, powercap: Path = POWERCAP) -> None:
-        # intel-rapl:0 is a package; intel-rapl:0:1 is a part of it and would count twice.
-        self._packages = [path for path in sorted(powercap.glob("intel-rapl:*")) if path.name.count(":") == 1]
+        self._packages = [path for path in sorted(powercap.glob("intel-rapl:*")) if _is_package(path)]
         self._start = self._counters()
 
     def _counters(self) -> list[int] | None:
@@ -35,8 +34,19 @@ class EnergyMeter:
         for package, before, after in zip(self._packages, self._start, end, strict=True):
             microjoules += after - before
             if after < before:  # the counter wrapped around; a step longer than one turn is undercounted
-                microjoules += int((package / "max_energy_range_uj").read_text())
+                try:
+                    microjoules += int((package / "max_energy_range_uj").read_text())
+                except (OSError, ValueError):
+                    return {"joules": None, "method": "not measured: a RAPL counter wrapped at an unknown range"}
         return {
             "joules": microjoules / 1e6,
             "method": "RAPL, whole processor packages, everything that ran on them included",
         }
+
+
+def _is_package(path: Path) -> bool:
+    # intel-rapl:0:1 is a part of intel-rapl:0, and the zone "psys" holds the packages: both would count twice.
+    try:
+        return path.name.count(":") == 1 and (path / "name").read_text().startswith("package")
+    except OSError:
+        return False

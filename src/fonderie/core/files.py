@@ -1,7 +1,25 @@
 """Writing files so that a crash leaves the old one or the new one, never half of one."""
 
+import errno
 import os
 from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_TEXTS = tuple(os.strerror(number) for number in _FULL)
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether an error comes of a full disk, quota or file-size limit; libraries often keep only its text."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return True
+        if any(text in str(cause) for text in _FULL_TEXTS):
+            return True
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def sync_folder(folder: Path) -> None:

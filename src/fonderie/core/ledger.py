@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 FOLDER = "ledger"
+NO_REASON = "no reason given"
 
 Fate = Literal["kept", "dropped", "edited"]
 
@@ -62,7 +63,8 @@ def write_ledger(path: Path, entries: Iterable[Entry]) -> None:
 
 def read_ledger(folder: Path) -> Iterator[Entry]:
     """Every row of an artifact's ledger, in order; nothing if it has none."""
-    for path in sorted((folder / FOLDER).glob("*.parquet")):
+    paths = (folder / FOLDER).glob("*.parquet")
+    for path in sorted(paths, key=lambda path: (len(path.name), path.name)):
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches():
                 for row in batch.to_pylist():
@@ -80,12 +82,12 @@ def summarise(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
         counts["read"] += 1
         counts["read_bytes"] += entry.size_bytes
         if entry.fate == "dropped":
-            counts["dropped"][entry.reason] += 1
+            counts["dropped"][entry.reason or NO_REASON] += 1
         else:
             counts["kept"] += 1
             counts["kept_bytes"] += entry.size_bytes
             if entry.fate == "edited":
-                counts["edited"][entry.reason] += 1
+                counts["edited"][entry.reason or NO_REASON] += 1
     return {source: _plain(counts) for source, counts in sorted(sources.items())}
 
 

@@ -4,6 +4,7 @@ Only `files` enters the digest; only step, version, parameters, input digests an
 Statistics, timings, software and hardware describe one making of the artifact and identify nothing.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class InputEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
+    """A run that finds the same bytes under another key writes that key here; the digest stays."""
     digest: str
 
 
@@ -99,14 +101,24 @@ def files_digest(files: Iterable[FileEntry]) -> str:
     return digest_json(sorted([entry.path, entry.sha256] for entry in files))
 
 
+def describe_file(path: Path, name: str) -> FileEntry:
+    """Hash a file; ValueError if its name is not UTF-8, for then no manifest can hold it."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"the file name {os.fsencode(name)!r} is not UTF-8") from None
+    return FileEntry(path=name, size_bytes=path.stat().st_size, sha256=digest_file(path))
+
+
 def list_files(folder: Path) -> list[FileEntry]:
-    """Hash every file below a folder, in path order."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [
-        FileEntry(
-            path=path.relative_to(folder).as_posix(),
-            size_bytes=path.stat().st_size,
-            sha256=digest_file(path),
-        )
-        for path in paths
-    ]
+    """Hash every file below a folder, in path order; empty folders do not count.
+
+    ValueError names a link, a pipe or the like: what it stands for lies outside, and could change.
+    """
+    entries = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path} is not a regular file")
+        if path.is_file():
+            entries.append(describe_file(path, path.relative_to(folder).as_posix()))
+    return entries

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -32,7 +33,7 @@ class Reporter(Protocol):
     """Where progress goes."""
 
     def say(self, text: str) -> None:
-        """One line of information."""
+        """One line of information, in rich's markup."""
 
     def bar(self, label: str, total: int, unit: str) -> AbstractContextManager[Bar]:
         """A count from 0 to total."""
@@ -63,7 +64,7 @@ class _RichBar:
     def advance(self, count: int = 1, note: str = "") -> None:
         self.progress.advance(self.task, count)
         if note:
-            self.progress.update(self.task, note=note)
+            self.progress.update(self.task, note=escape(note))
 
 
 @dataclass
@@ -80,7 +81,8 @@ class _LineBar:
         now = time.monotonic()
         if now - self.said >= LINE_INTERVAL_SECONDS:
             self.said = now
-            self.console.print(f"  {self.label}: {self.count:,}/{self.total:,} {self.unit} {note}".rstrip())
+            line = f"  {self.label}: {self.count:,}/{self.total:,} {self.unit} {note}".rstrip()
+            self.console.print(line, markup=False, highlight=False)
 
 
 class Terminal:
@@ -110,4 +112,4 @@ class Terminal:
             TextColumn("{task.fields[note]}"),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
-            yield _RichBar(progress, progress.add_task(label, total=total, unit=unit, note=""))
+            yield _RichBar(progress, progress.add_task(escape(label), total=total, unit=unit, note=""))

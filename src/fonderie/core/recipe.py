@@ -4,24 +4,27 @@ Each table of the file is one call of a step; `[recipe]` holds words for people 
 accepts beyond free licences. Everything else about a call is `step`, `inputs` and the step's own parameters.
 """
 
+import datetime
 import difflib
 import glob
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from fonderie.core.digest import digest_file
 from fonderie.core.errors import InputError, RecipeError
-from fonderie.core.manifest import FileEntry
+from fonderie.core.manifest import describe_file
 from fonderie.core.step import Parameters, Policy, Source, Step, fields_with_role
 
 RESERVED_TABLES = ("recipe", "policy")
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
+_CALL_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Call:
         return {
             name: find_sources(getattr(self.parameters, name), folder, f"{self.name}.{name}")
             for name, folder in self.source_folders.items()
-            if getattr(self.parameters, name)
+            if getattr(self.parameters, name) is not None
         }
 
 
@@ -83,6 +86,7 @@ class _Tables:
     """The raw tables of a file, and which values came from the command line."""
 
     path: Path
+    text: str
     calls: dict[str, dict[str, Any]]
     head: dict[str, Any]
     policy: dict[str, Any]
@@ -102,7 +106,7 @@ def load_recipe(path: Path, overrides: Sequence[str], find_step: Callable[[str],
     return Recipe(
         name=path.stem,
         path=path,
-        text=path.read_text(encoding="utf-8"),
+        text=tables.text,
         title=str(tables.head.get("title", path.stem)),
         description=str(tables.head.get("description", "")),
         policy=policy,
@@ -113,7 +117,8 @@ def load_recipe(path: Path, overrides: Sequence[str], find_step: Callable[[str],
 
 def _read(path: Path) -> _Tables:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
     except FileNotFoundError:
         raise RecipeError(
             f"no recipe at {path}", hint="The recipes that come with Fonderie are in recipes/."
@@ -124,9 +129,9 @@ def _read(path: Path) -> _Tables:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     for name, table in data.items():
         if not isinstance(table, dict):
-            raise RecipeError(
-                f"{path}: '{name}' stands outside any table", hint="Each [table] is one call of a step."
-            )
+            raise RecipeError(f"{path}: '{name}' is not a table", hint="Each [table] is one call of a step.")
+        if not _CALL_NAME.fullmatch(name):
+            raise RecipeError(f"{path}: [{name!r}] is no name for a call", hint="Use letters, digits, _ and -.")
     head = data.pop("recipe", {})
     unknown = sorted(set(head) - {"title", "description"})
     if unknown:
@@ -134,7 +139,7 @@ def _read(path: Path) -> _Tables:
     policy = data.pop("policy", {})
     if not data:
         raise RecipeError(f"{path} calls no step", hint="Each [table] with a `step` is one call.")
-    return _Tables(path, data, head, policy)
+    return _Tables(path, text, data, head, policy)
 
 
 def _apply(tables: _Tables, override: str) -> None:
@@ -153,11 +158,13 @@ def _apply(tables: _Tables, override: str) -> None:
 
 
 def _value(text: str) -> Any:
-    # What is TOML is read as TOML; a bare word or path is the string a person meant.
+    # What is one TOML value is read as TOML; a bare word, path or date is the string a person meant.
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        read = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    value = read.pop("value")
+    return text if read or isinstance(value, datetime.date | datetime.time) else value
 
 
 def _call(
@@ -204,34 +211,75 @@ def _inputs(name: str, given: Any, path: Path) -> dict[str, tuple[str, ...]]:
     return inputs
 
 
-def _validate(model: type[Parameters] | type[Policy], given: Mapping[str, Any], name: str, path: Path) -> Any:
+def _validate(model: type[BaseModel], given: Mapping[str, Any], name: str, path: Path) -> Any:
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:
-        first = error.errors()[0]
-        parameter = ".".join(str(part) for part in first["loc"]) or "parameters"
-        known = [field for field in model.model_fields if field not in fields_with_policy(model)]
-        if first["type"] == "extra_forbidden":
-            raise RecipeError(
-                f"{path}: [{name}] has no parameter '{parameter}'{_did_you_mean(parameter, known)}",
-                hint=f"Known: {', '.join(known)}.",
-            ) from None
-        if first["type"] == "missing":
-            raise RecipeError(f"{path}: [{name}] needs '{parameter}'", hint=_field_help(model, parameter)) from None
-        value = first.get("input")
-        shown = "" if isinstance(value, dict) else f" (given: {value!r})"
-        raise RecipeError(
-            f"{path}: [{name}] {parameter}: {first['msg'].removeprefix('Value error, ')}{shown}",
-            hint=_field_help(model, parameter),
-        ) from error
+        raise _explain(error, model, given, f"{path}: [{name}]") from error
 
 
-def fields_with_policy(model: type[Parameters] | type[Policy]) -> list[str]:
-    """The fields that the run fills in and a recipe cannot set."""
-    return fields_with_role(model, "policy") if issubclass(model, Parameters) else []
+def _explain(error: ValidationError, model: type[BaseModel], given: Mapping[str, Any], where: str) -> RecipeError:
+    """The first thing wrong, in the words of the recipe."""
+    errors = error.errors()
+    first = errors[0]
+    steps, owner = _locate(first, model, given)
+    parameter = ".".join(str(part) for part in steps) or "parameters"
+    help_text = _field_help(model, parameter)
+    if first["type"] == "extra_forbidden":
+        known = _settable(owner)
+        return RecipeError(
+            f"{where} has no parameter '{parameter}'{_did_you_mean(str(steps[-1]), known)}",
+            hint=f"Known: {', '.join(known)}.",
+        )
+    if first["type"] == "missing":
+        return RecipeError(f"{where} needs '{parameter}'", hint=help_text)
+    # A value that fits no member of a union gives one error for each, at the same place.
+    messages = [other["msg"] for other in errors if _locate(other, model, given)[0] == steps]
+    message = " or ".join(text.removeprefix("Value error, ") for text in messages)
+    shown = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
+    if first["type"] in ("list_type", "tuple_type") and isinstance(first["input"], str):
+        listed = json.dumps([first["input"]], ensure_ascii=False)
+        help_text = f"{help_text}\nA list is written in brackets: {parameter} = {listed}".lstrip()
+    return RecipeError(f"{where} {parameter}: {message}{shown}", hint=help_text)
 
 
-def _field_help(model: type[Parameters] | type[Policy], parameter: str) -> str:
+def _locate(
+    error: ErrorDetails, model: type[BaseModel], given: Mapping[str, Any]
+) -> tuple[list[int | str], type[BaseModel]]:
+    """Where in what was given, without pydantic's names for members of unions, and which model refused."""
+    place: list[int | str] = []
+    value: Any = given
+    owner = model
+    for part in error["loc"]:
+        inside = isinstance(value, Mapping) and part in value
+        if inside or (isinstance(value, list) and isinstance(part, int)):
+            value = value[part]
+            place.append(part)
+    if error["type"] == "missing":
+        place.append(error["loc"][-1])
+    for part in place[:-1]:
+        owner = _model_of(owner, part) if isinstance(part, str) else owner
+    return place, owner
+
+
+def _model_of(owner: type[BaseModel], field_name: str) -> type[BaseModel]:
+    """The model that a field holds, alone, in a list or in a union; the owner itself if there is none."""
+    info = owner.model_fields.get(field_name)
+    waiting = [info.annotation] if info else []
+    for kind in waiting:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+        waiting.extend(get_args(kind))
+    return owner
+
+
+def _settable(model: type[BaseModel]) -> list[str]:
+    """The fields that a recipe can set: not those that the run fills in."""
+    filled_in = fields_with_role(model, "policy") if issubclass(model, Parameters) else []
+    return [name for name in model.model_fields if name not in filled_in]
+
+
+def _field_help(model: type[BaseModel], parameter: str) -> str:
     info = model.model_fields.get(parameter.partition(".")[0])
     return info.description or "" if info else ""
 
@@ -288,33 +336,49 @@ def find_sources(pattern: str, folder: Path, where: str) -> tuple[Source, ...]:
 
     RecipeError if nothing matches; InputError if a file cannot be read. `where` is call.parameter.
     """
-    full = folder / Path(pattern).expanduser()
-    if full.is_dir():
+    try:
+        base, found = _match(pattern, folder, where)
+        return tuple(_source(path, path.relative_to(base).as_posix()) for path in found)
+    except OSError as error:
+        raise InputError(f"{where}: {error.filename} cannot be read: {error.strerror}") from error
+
+
+def _match(pattern: str, folder: Path, where: str) -> tuple[Path, list[Path]]:
+    """The fixed part of a pattern, and the files it matches."""
+    try:
+        relative = Path(pattern).expanduser()
+    except RuntimeError as error:
+        raise RecipeError(f"{where}: {pattern}: {error}") from error
+    full = folder / relative
+    if not pattern or full.is_dir():
         raise RecipeError(
-            f"{where}: {full} is a folder", hint=f"Name its files, such as {pattern.rstrip('/')}/*.jsonl"
+            f"{where}: {full} is a folder", hint=f"Name its files, such as {pattern.rstrip('/') or '.'}/*.jsonl"
         )
-    parts = full.parts
-    magic = next((i for i, part in enumerate(parts) if _GLOB_CHARACTERS.search(part)), len(parts) - 1)
-    base = Path(*parts[:magic])
     if full.is_file():  # a real file whose name holds a bracket is that file
-        base, found = full.parent, [full]
-    else:
-        found = sorted(Path(match) for match in glob.glob(str(full), recursive=True))  # noqa: PTH207
-        found = [path for path in found if path.is_file()]
+        return full.parent, [full]
+    parts = relative.parts
+    magic = next((i for i, part in enumerate(parts) if _GLOB_CHARACTERS.search(part)), len(parts) - 1)
+    # The folder is no part of the pattern: its name may hold brackets.
+    names = glob.glob(str(relative), root_dir=folder, recursive=True)  # noqa: PTH207
+    found = sorted(folder / name for name in names)
+    found = [path for path in found if not path.is_dir()]
     if not found:
         raise RecipeError(
             f"{where}: no file matches {full}",
             hint=f"Give the right path in the recipe, or with --set {where}='…'",
         )
-    sources = []
-    for path in found:
-        name = path.relative_to(base).as_posix()
-        try:
-            entry = FileEntry(path=name, size_bytes=path.stat().st_size, sha256=digest_file(path))
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
-        sources.append(Source(name, path, entry))
-    return tuple(sources)
+    return folder.joinpath(*parts[:magic]), found
+
+
+def _source(path: Path, name: str) -> Source:
+    if not path.is_file():
+        what = "a link to nothing" if path.is_symlink() else "not a regular file"
+        raise InputError(f"{path} is {what}")
+    modified_ns = path.stat().st_mtime_ns
+    try:
+        return Source(name, path, describe_file(path, name), modified_ns)
+    except ValueError as error:
+        raise InputError(f"{path.parent}: {error}", hint="Rename it.") from error
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -4,19 +4,23 @@ Keys are made of upstream digests, so a call whose inputs come out equal is reus
 Everything that happens is one JSON line of the recipe's event log; the lock says what each call came to.
 """
 
-import errno
+import contextlib
 import json
+import os
 import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+
+from rich.markup import escape
 
 from fonderie.core import environment
 from fonderie.core.digest import digest_bytes, digest_json, short
 from fonderie.core.energy import EnergyMeter
-from fonderie.core.errors import FonderieError, StepError, StoreError
+from fonderie.core.errors import FonderieError, InputError, StepError, StoreError
+from fonderie.core.files import disk_full
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import InputEntry, request_key
 from fonderie.core.recipe import Call, Recipe
@@ -28,17 +32,43 @@ LOCK_STEP = "core.lock"
 
 
 class EventLog:
-    """Appends JSON lines, each with its time and its run."""
+    """Appends JSON lines, each with its time and its run; use as a context manager. StoreError if it cannot."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._run = digest_json([now(), time.monotonic_ns()])[7:19]
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._run = digest_json([now(), time.monotonic_ns(), os.getpid()])[7:19]
+        try:
+            self._file = path.open("ab+", buffering=0)
+            self._drop_half_line()
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+
+    def __enter__(self) -> "EventLog":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
 
     def write(self, event: str, **fields: Any) -> None:
-        """One event, on disk as soon as this returns."""
+        """One event, in the system's hands as soon as this returns: a crash of ours cannot lose it."""
         record = {"time": now(), "run": self._run, "event": event, **fields}
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self._file.flush()
+        # A file name that is not UTF-8 becomes \\udc.., which JSON reads back.
+        line = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", errors="backslashreplace")
+        size_bytes = self._file.seek(0, os.SEEK_END)
+        try:
+            written = self._file.write(line)
+            if written < len(line):
+                self._file.write(line[written:])  # says why the first stopped short
+        except OSError as error:
+            self._file.truncate(size_bytes)
+            hint = "The disk is full: free some space and run again." if disk_full(error) else ""
+            raise StoreError(f"{self._path} cannot be written: {error.strerror}", hint=hint) from error
+
+    def _drop_half_line(self) -> None:
+        # A machine that lost power may have left one: what is half written did not happen.
+        self._file.seek(0)
+        whole = self._file.read().rpartition(b"\n")
+        self._file.truncate(len(whole[0]) + len(whole[1]))
 
 
 @dataclass
@@ -60,11 +90,11 @@ def run_recipe(
     Raises the first error: refusals before any step starts, then StepError or what a step raised.
     """
     names = recipe.names_until(until)
-    with store.hold(f"fonderie run {recipe.path}", wait=wait, say=machine.reporter.say):
-        events_path = store.run_folder(recipe.name) / "events.jsonl"
-        with events_path.open("a", encoding="utf-8") as file:
-            run = _Run(recipe, store, machine, EventLog(file))
-            return run.run(names)
+    with (
+        store.hold(f"fonderie run {recipe.path}", wait=wait, say=lambda text: machine.reporter.say(escape(text))),
+        EventLog(store.run_folder(recipe.name) / "events.jsonl") as events,
+    ):
+        return _Run(recipe, store, machine, events).run(names)
 
 
 def check_recipe(recipe: Recipe, names: list[str]) -> dict[str, dict[str, tuple[Source, ...]]]:
@@ -95,20 +125,20 @@ class _Run:
             sources = check_recipe(self.recipe, names)
             for name in names:
                 self._call(self.recipe.calls[name], sources[name])
-        except KeyboardInterrupt:
-            self.events.write("run_interrupted")
+            self.store.write_lock(self.recipe.name, self._lock(names))
+            self.events.write("run_finished", made=self.result.made, reused=self.result.reused)
+        except BaseException as error:
+            event = "run_interrupted" if isinstance(error, KeyboardInterrupt) else "run_failed"
+            with contextlib.suppress(StoreError):  # on a full disk the first error matters, not that of the log
+                self.events.write(event, error=str(error))
             raise
-        except FonderieError as error:
-            self.events.write("run_failed", error=str(error))
-            raise
-        self.store.write_lock(self.recipe.name, self._lock(names))
-        self.events.write("run_finished", made=self.result.made, reused=self.result.reused)
         return self.result
 
     def _call(self, call: Call, sources: Mapping[str, tuple[Source, ...]]) -> None:
         upstream = {
             port: tuple(self.result.artifacts[parent] for parent in parents)
             for port, parents in call.inputs.items()
+            if parents
         }
         if call.step.needs_lock:
             upstream["lock"] = (self._commit_lock(call.name),)
@@ -120,7 +150,7 @@ class _Run:
             {port: [artifact.digest for artifact in group] for port, group in upstream.items()},
             entries,
         )
-        artifact = self.store.get(key)
+        artifact = self.store.get(key, upstream)
         if artifact is not None:
             self.result.reused.append(call.name)
             self.events.write("call_reused", call=call.name, key=key, digest=artifact.digest)
@@ -143,6 +173,7 @@ class _Run:
         out = self.store.stage(key, resumable=call.step.resumable)
         try:
             call.step.function(Inputs(upstream, sources), call.parameters, out, self.machine)
+            _check_unchanged(sources)
             seconds = time.monotonic() - clock
             artifact = self.store.commit(
                 out,
@@ -163,8 +194,12 @@ class _Run:
         except BaseException as error:
             if not call.step.resumable:
                 self.store.discard(out)
-            self.events.write("call_failed", call=call.name, error=str(error), trace=traceback.format_exc())
-            raise _explain(call, error, out) from error
+            with contextlib.suppress(StoreError):
+                self.events.write("call_failed", call=call.name, error=str(error), trace=traceback.format_exc())
+            explained = _explain(call, error, out)
+            if explained is error:
+                raise
+            raise explained from error
         self.events.write(
             "call_finished", call=call.name, key=key, digest=artifact.digest, seconds=round(seconds, 3)
         )
@@ -216,19 +251,27 @@ class _Run:
         return artifact
 
 
+def _check_unchanged(sources: Mapping[str, tuple[Source, ...]]) -> None:
+    for files in sources.values():
+        for source in files:
+            if source.modified_ns is not None and source.path.stat().st_mtime_ns != source.modified_ns:
+                raise InputError(f"{source.path} changed while it was being read", hint="Run again.")
+
+
 def _explain(call: Call, error: BaseException, out: Output) -> BaseException:
     """The error a person should see; interrupts and our own errors pass with the call's name."""
+    if isinstance(error, KeyboardInterrupt):
+        return error
+    if disk_full(error):
+        kept = "Its checkpoints are kept" if call.step.resumable else "Nothing half-made was kept"
+        place = getattr(error, "filename", None) or out.path
+        return StoreError(
+            f"[{call.name}] the disk is full: {place}",
+            hint=f"{kept}; calls that had finished are safe. Free some space and run again.",
+        )
     if isinstance(error, FonderieError):
         error.message = f"[{call.name}] {error.message}"
         return error
-    if not isinstance(error, Exception):
-        return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        kept = "Its checkpoints are kept" if call.step.resumable else "Nothing half-made was kept"
-        return StoreError(
-            f"[{call.name}] the disk is full: {error.filename or out.path}",
-            hint=f"{kept}; calls that had finished are safe. Free some space and run again.",
-        )
     return StepError(
         f"[{call.name}] {call.step.name} failed: {type(error).__name__}: {error}",
         hint="The event log has the whole trace; --debug prints it.",

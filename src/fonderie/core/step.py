@@ -18,15 +18,18 @@ from fonderie.core.manifest import FileEntry, Manifest
 
 
 class Parameters(BaseModel):
-    """Base of every step's parameters: frozen, and unknown keys are refused."""
+    """Base of every step's parameters: frozen; unknown keys, NaN and infinity are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The text beneath a field is its help. No field may be a set: its order, hence the key, would change at random.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Policy(BaseModel):
     """The recipe's [policy] table: what this build accepts beyond free licences."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     also_allow: tuple[str, ...] = ()
     """SPDX identifiers of restricted licences accepted all the same, or "unknown"; the release says so first."""
@@ -80,6 +83,8 @@ class Source:
     """Relative to the fixed part of the glob; recorded as the origin of documents."""
     path: Path
     entry: FileEntry
+    modified_ns: int | None = None
+    """Time of its last change when it was hashed, to notice one made while the step reads."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from fonderie.corpus.measures import words
 
 NGRAM = 5
 BANDS, ROWS = 14, 8
-_PRIME = np.uint64((1 << 61) - 1)
 _BLOCK = 4_096
 
 Signature = npt.NDArray[np.uint32]
@@ -22,8 +21,8 @@ Signature = npt.NDArray[np.uint32]
 
 def _coefficients() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     generator = np.random.Generator(np.random.PCG64(20210421))
-    a = generator.integers(1, 1 << 32, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
-    b = generator.integers(0, 1 << 32, BANDS * ROWS, dtype=np.uint64)
+    a = generator.integers(0, 1 << 64, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
+    b = generator.integers(0, 1 << 64, BANDS * ROWS, dtype=np.uint64)
     return a, b
 
 
@@ -46,7 +45,8 @@ def signature(text: str) -> Signature:
     hashes = shingles(text)
     minima = np.full(BANDS * ROWS, np.iinfo(np.uint32).max, dtype=np.uint32)
     for start in range(0, len(hashes), _BLOCK):
-        # 64-bit products wrap; the upper half of a wrapped odd multiple is the usual multiply-shift hash.
+        # The multipliers have 64 bits, so that products wrap: without wrapping, every "permutation" would keep the
+        # order of the hashes. The upper half is the usual multiply-shift hash (Dietzfelbinger et al. 1997).
         block = (hashes[start : start + _BLOCK, None] * _A + _B) >> np.uint64(32)
         minima = np.minimum(minima, block.min(axis=0).astype(np.uint32))
     return minima

@@ -70,6 +70,9 @@ class ModelConfig(BaseModel):
     def _sizes_fit(self) -> Self:
         if self.heads % self.kv_heads:
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
+        if self.width % self.heads:
+            # Hugging Face Llama, in which models are released, refuses it, although head_size stands on its own.
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.head_size % 2:
             raise ValueError(f"head_size {self.head_size} is odd: rotary positions turn pairs")
         return self

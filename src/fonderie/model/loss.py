@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 IGNORED = -100
 """A target that counts for nothing: the value Hugging Face and torch use."""
@@ -24,7 +24,7 @@ def linear_cross_entropy(x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> 
 
     A sum, so that micro-batches add up exactly as one batch would: divide by the tokens of the whole batch.
     """
-    loss: Tensor = _LinearCrossEntropy.apply(x_NW, weight_VW, targets_N)
+    loss: Tensor = _LinearCrossEntropy.apply(x_NW, weight_VW, targets_N)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -40,13 +40,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
             weight = weight_VW.to(dtype)
             for rows in _chunks(len(x_NW)):
                 x, targets = x_NW[rows].to(dtype), targets_N[rows]
-                p_NV = (x @ weight.T).float()
-                log_sum = p_NV.logsumexp(dim=-1, keepdim=True)
+                logp_NV = functional.log_softmax((x @ weight.T).float(), dim=-1)
                 kept = (targets != IGNORED)[:, None]
                 target = targets.clamp(min=0)[:, None]
-                loss += ((log_sum - p_NV.gather(-1, target)) * kept).sum()
+                loss -= (logp_NV.gather(-1, target) * kept).sum()
                 # The gradient to the logits: softmax minus one at the target, zero for ignored rows.
-                p_NV.sub_(log_sum).exp_().scatter_add_(-1, target, torch.full_like(log_sum, -1.0)).mul_(kept)
+                p_NV = logp_NV.exp_()
+                p_NV.scatter_add_(-1, target, p_NV.new_full(target.shape, -1.0)).mul_(kept)
                 dlogits = p_NV.to(dtype)
                 dx_NW[rows] = dlogits @ weight
                 dweight_VW += dlogits.T @ x
@@ -66,7 +66,7 @@ def token_losses(x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> Tensor:
     with torch.autocast(x_NW.device.type, enabled=False):
         weight = weight_VW.to(dtype)
         losses = [
-            F.cross_entropy(
+            functional.cross_entropy(
                 (x_NW[rows].to(dtype) @ weight.T).float(), targets_N[rows], ignore_index=IGNORED, reduction="none"
             )
             for rows in _chunks(len(x_NW))

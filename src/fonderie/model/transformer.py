@@ -7,28 +7,52 @@ V vocabulary. Weights are [output, input], as in `torch.nn.Linear`.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fonderie.model.attention import causal_attention, rope_tables, rotate
 from fonderie.model.config import ModelConfig
 
+# Matrices that write into the residual stream.
+RESIDUAL_OUTPUTS = ("attention.output.weight", "feed_forward.down.weight")
+
+
+class Cache:
+    """Keys and values of the tokens read so far: one static tensor, filled from the start."""
+
+    def __init__(self, model: "Decoder", *, batch: int = 1, tokens: int | None = None) -> None:
+        config, like = model.config, model.embedding.weight
+        shape = (config.depth, 2, batch, config.kv_heads, tokens or config.context, config.head_size)
+        self.kv_L2BKSD = torch.zeros(shape, dtype=like.dtype, device=like.device)
+        self.length = 0
+
+    def layer(self, index: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of one block up to position `stop`, as views to write into."""
+        k_BKSD, v_BKSD = self.kv_L2BKSD[index, :, :, :, :stop]
+        return k_BKSD, v_BKSD
+
 
 class Decoder(nn.Module):
-    """Token ids to next-token logits. `seed` draws the initial weights, alike on every device; None leaves them
-    unset, to be loaded.
+    """Token ids to next-token logits.
+
+    `seed` draws the initial weights, alike on every device; None leaves them unset, to be loaded.
     """
+
+    rope_cos: Tensor
+    rope_sin: Tensor
 
     def __init__(self, config: ModelConfig, *, seed: int | None = None) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocabulary, config.width)
+        self.embedding = nn.Embedding(
+            config.vocabulary, config.width, _weight=torch.empty(config.vocabulary, config.width)
+        )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = RMSNorm(config.width, config.norm_epsilon)
         self.head = None if config.tied_embeddings else _linear(config.width, config.vocabulary)
         cos_TD, sin_TD = rope_tables(config.context, config.head_size, config.rope_theta)
-        self.register_buffer("rope_cos_TD", cos_TD, persistent=False)
-        self.register_buffer("rope_sin_TD", sin_TD, persistent=False)
+        self.register_buffer("rope_cos", cos_TD, persistent=False)
+        self.register_buffer("rope_sin", sin_TD, persistent=False)
         if seed is not None:
             self.initialise(seed)
 
@@ -49,24 +73,25 @@ class Decoder(nn.Module):
         """The head's weight [V, W]; the embedding table itself where they are tied."""
         return self.embedding.weight if self.head is None else self.head.weight
 
-    def hidden(self, ids_BT: Tensor, cache: "Cache | None" = None) -> Tensor:
+    def hidden(self, ids_BT: Tensor, cache: Cache | None = None) -> Tensor:
         """The normed residual stream x_BTW, from which `output_weight` reads the logits."""
         start = 0 if cache is None else cache.length
         stop = start + ids_BT.shape[1]
-        if stop > self.config.context:
-            raise ValueError(f"{stop} tokens are more than the model's context of {self.config.context}")
-        rope = self.rope_cos_TD[start:stop], self.rope_sin_TD[start:stop]
+        room = self.config.context if cache is None else cache.kv_L2BKSD.shape[4]
+        if stop > room:
+            raise ValueError(f"{stop} tokens are more than the {room} there is room for")
+        rope = self.rope_cos[start:stop], self.rope_sin[start:stop]
         x_BTW = self.embedding(ids_BT)
         for index, block in enumerate(self.blocks):
-            x_BTW = block(x_BTW, rope, None if cache is None else cache.layer(index, start, stop))
+            x_BTW = block(x_BTW, rope, None if cache is None else cache.layer(index, stop))
         if cache is not None:
             cache.length = stop
         normed: Tensor = self.norm(x_BTW)
         return normed
 
-    def forward(self, ids_BT: Tensor, cache: "Cache | None" = None) -> Tensor:
+    def forward(self, ids_BT: Tensor, cache: Cache | None = None) -> Tensor:
         """Logits of every position, logits_BTV; training uses `hidden` and the fused loss instead."""
-        return F.linear(self.hidden(ids_BT, cache), self.output_weight)
+        return functional.linear(self.hidden(ids_BT, cache), self.output_weight)
 
 
 class Block(nn.Module):
@@ -125,7 +150,7 @@ class FeedForward(nn.Module):
     def forward(self, x_BTW: Tensor) -> Tensor:
         """Each position on its own."""
         gate, up = self.gate_up(x_BTW).chunk(2, dim=-1)
-        out: Tensor = self.down(F.silu(gate) * up)
+        out: Tensor = self.down(functional.silu(gate) * up)
         return out
 
 
@@ -139,21 +164,20 @@ class RMSNorm(nn.Module):
 
     def forward(self, x_BTW: Tensor) -> Tensor:
         """Normed, in fp32 if x is."""
-        normed: Tensor = _RMSNorm.apply(x_BTW, self.weight, self.epsilon)
+        normed: Tensor = _RMSNorm.apply(x_BTW, self.weight, self.epsilon)  # type: ignore[no-untyped-call]
         return normed
 
 
 class _RMSNorm(torch.autograd.Function):
-    """F.rms_norm has no fused CPU kernel: written out, forward and backward take a third of its time
-    (docs/log/0001-training-speed.md).
-    """
+    """Written out, as F.rms_norm has no fused CPU kernel: a third of its time (docs/log/0001-training-speed.md)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_() / x.shape[-1]
         scale = mean_square.add_(epsilon).rsqrt_()
         ctx.save_for_backward(x, weight, scale)
-        return (x * scale).mul_(weight)
+        normed: Tensor = (x * scale).mul_(weight)
+        return normed.to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -161,28 +185,12 @@ class _RMSNorm(torch.autograd.Function):
         x, weight, scale = ctx.saved_tensors
         normed = x * scale
         dweight = (dy * normed).flatten(0, -2).sum(0)
-        dnormed = dy * weight
+        dnormed = (dy * weight).float()
         along = (dnormed * normed).mean(-1, keepdim=True)
-        return dnormed.addcmul_(normed, along, value=-1).mul_(scale), dweight, None
-
-
-class Cache:
-    """Keys and values of the tokens read so far: static tensors, allocated once, filled from the start."""
-
-    def __init__(self, model: Decoder, *, batch: int = 1, tokens: int | None = None) -> None:
-        config, like = model.config, model.embedding.weight
-        shape = (config.depth, 2, batch, config.kv_heads, tokens or config.context, config.head_size)
-        self.length = 0
-        self._kv = torch.zeros(shape, dtype=like.dtype, device=like.device)
-
-    def layer(self, index: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, K, stop, D] of one block, those from `start` on still to be written."""
-        del start
-        return self._kv[index, 0, :, :, :stop], self._kv[index, 1, :, :, :stop]
-
-
-RESIDUAL_OUTPUTS = ("attention.output.weight", "feed_forward.down.weight")
+        dx = dnormed.addcmul_(normed, along, value=-1).mul_(scale)
+        return dx.to(x.dtype), dweight.to(weight.dtype), None
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
-    return nn.utils.skip_init(nn.Linear, inputs, outputs, bias=False)
+    linear = nn.Linear(inputs, outputs, bias=False, device="meta")
+    return linear.to_empty(device=torch.get_default_device())

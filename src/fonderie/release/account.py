@@ -139,11 +139,15 @@ def account(manifests: Sequence[Manifest], calls: Mapping[str, str], scores: Seq
     where = branches(manifests)
     names = sorted({name for manifest in manifests for name in (*counted(manifest), *packed(manifest))})
     all_tokens = sum(counts["tokens"] for manifest in manifests for counts in packed(manifest).values())
-    return [_source(name, manifests, calls, where, scores, all_tokens) for name in names]
+    return [
+        _source(name, manifests=manifests, calls=calls, where=where, scores=scores, all_tokens=all_tokens)
+        for name in names
+    ]
 
 
 def _source(
     name: str,
+    *,
     manifests: Sequence[Manifest],
     calls: Mapping[str, str],
     where: Mapping[str, Branch],

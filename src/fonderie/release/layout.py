@@ -1,10 +1,14 @@
 """What a release folder holds, and `release.json`, which lists it.
 
+What is for whom:
+
     README.md report.md report.json findings.json ledger.json attribution.json    for people and auditors
     model.safetensors config.json generation_config.json tokenizer.json …         for Hugging Face clients
     training/log.jsonl training/parameters.json loss.svg scores.json samples.json  how it was trained, what it does
     recipe.toml lock.json manifests/<16 hexadecimal digits of the key>.json        how to make it again
     release.json                                                                   every other file, hashed
+
+Names never change between releases: a client finds the same thing in the same place.
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -12,7 +16,10 @@ from pydantic import BaseModel, ConfigDict
 from fonderie.core.manifest import FileEntry, InputEntry
 
 FORMAT = 1
+BUNDLE_VERSION = 1
+"""Of the step release.bundle: raised whenever the same inputs would give other bytes, a card's words included."""
 INDEX = "release.json"
+ATTRIBUTION = "attribution.json"
 MANIFESTS = "manifests"
 KEY_DIGITS = 16
 
@@ -42,10 +49,15 @@ class ReleaseIndex(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
+    bundle_version: int = BUNDLE_VERSION
+    """Which version of release.bundle wrote the pages."""
     name: str
     version: str
     licence: str
     """SPDX identifier of the weights' licence."""
+    language: tuple[str, ...] = ()
+    description: str = ""
+    demonstration: bool = False
     model_digest: str
     """The digest of the model artifact that the weights were copied from."""
     model: InputEntry

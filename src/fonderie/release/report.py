@@ -93,9 +93,7 @@ def report_of(manifests: Sequence[Manifest], lock: Mapping[str, Any] | None = No
         warnings=tuple(_warnings(sources, relaxed(manifests, lock))),
         sources=tuple(sources),
         tokens=sum(source.tokens for source in sources),
-        trainings=tuple(
-            _training(manifest, calls) for manifest in manifests if manifest.step.startswith("train.")
-        ),
+        trainings=tuple(_training(manifest, calls) for manifest in manifests if manifest.step.startswith("train.")),
         scores=tuple(scores),
         lineage=tuple(_lineage_entry(manifest, manifests, calls) for manifest in manifests),
     )

@@ -35,7 +35,7 @@ SAMPLE_BYTES_DEFAULT = 64 << 20
 class BpeParameters(Parameters):
     """How large, and learnt from how much text."""
 
-    vocabulary: int = Field(ge=300, le=1 << 20)
+    vocabulary: int = Field(ge=264, le=1 << 20)
     """Number of token ids, the 256 bytes and the special tokens included."""
     minimum_frequency: int = Field(default=2, ge=1)
     """A pair seen less often than this is not merged."""

@@ -61,7 +61,9 @@ def artifacts_of(store: Store, recipe_name: str | None) -> dict[str, Artifact]:
     if recipe_name is None:
         if len(names) != 1:
             found = f"holds runs of {', '.join(names)}" if names else "holds no finished run"
-            raise UsageError(f"the store {store.root} {found}", hint="Name one with --recipe, or run a recipe first.")
+            raise UsageError(
+                f"the store {store.root} {found}", hint="Name one with --recipe, or run a recipe first."
+            )
         recipe_name = names[0]
     lock = store.read_lock(recipe_name)
     if lock is None:
@@ -137,7 +139,9 @@ def _follow(artifacts: Mapping[str, Artifact], first: str, row: Mapping[str, Any
     trail = Trail(row["id"], row["source"], row["origin"], row["excerpt"])
     ids: dict[str, str] = {}  # artifact key -> the document's id as it left that artifact
     for call, artifact in artifacts.items():
-        arriving = [ids[parent.key] for group in artifact.upstream.values() for parent in group if parent.key in ids]
+        arriving = [
+            ids[parent.key] for group in artifact.upstream.values() for parent in group if parent.key in ids
+        ]
         if call == first:
             arriving = [row["id"]]
         for document_id in arriving[:1]:
@@ -164,9 +168,7 @@ def _one_fate(trail: Trail, call: str, artifact: Artifact, document_id: str, ids
             ids[artifact.key] = row["id_after"]
 
 
-def _tokens(
-    trail: Trail, call: str, packed: Artifact, document_id: str, artifacts: Mapping[str, Artifact]
-) -> None:
+def _tokens(trail: Trail, call: str, packed: Artifact, document_id: str, artifacts: Mapping[str, Artifact]) -> None:
     from fonderie.tokens.shards import TokenStream
     from fonderie.train.seen import steps_that_saw
 

@@ -57,7 +57,7 @@ def plural(word: str, *, noun: bool = False) -> str:
 
 
 _FEMININES = {
-    **{"beau": "belle", "nouveau": "nouvelle", "jumeau": "jumelle", "vieux": "vieille", "fou": "folle", "mou": "molle"},
+    **{"beau": "belle", "nouveau": "nouvelle", "jumeau": "jumelle", "dû": "due", "vieux": "vieille", "fou": "folle", "mou": "molle"},
     **{"doux": "douce", "roux": "rousse", "faux": "fausse", "jaloux": "jalouse", "frais": "fraîche"},
     **{"blanc": "blanche", "franc": "franche", "sec": "sèche", "public": "publique", "grec": "grecque"},
     **{"long": "longue", "favori": "favorite", "rigolo": "rigolote", "malin": "maligne", "bénin": "bénigne"},

@@ -2,7 +2,8 @@
 
     text     literal French, written in full: `de {hero}` gives `du renard` or `d'Anna` (see `sandhi`)
     [a|b|]   one of the alternatives, drawn evenly; they may nest and may be empty
-    <name>   one sentence of the shared list `name` (or of `name.REGISTER`, where it depends on the narrator's tense)
+    <name>   one sentence of the shared list `name`, or of `name_tale`, `name_told`, `name_now` where it depends on
+             the register; `<sky=season>`: of the list `sky_hiver` when `season` is bound to winter
     {…}      a slot, one of:
 
     {hero}            what is bound to `hero`: a name, `le renard`, a number, a word
@@ -23,8 +24,6 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-Node = "str | Choice | Rule | Mention | Agreement | Action"
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -35,9 +34,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`<name>`"""
+    """`<name>` or `<name=variable>`"""
 
     name: str
+    variable: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ class Action:
     subject: str
     clitics: tuple[tuple[str, str], ...]
     """Each clitic with its antecedent's name, or an empty string."""
+    negated: bool
+    """Whether `ne` stands before it; alone when another word denies (`personne ne vint`)."""
     negation: str
     """`pas`, `plus`, `jamais`, `rien`, or an empty string."""
     capital: bool
@@ -77,8 +79,8 @@ class Action:
 Sequence = tuple["str | Choice | Rule | Mention | Agreement | Action", ...]
 
 _TOKEN = re.compile(r"\{([^{}]+)\}|<([^<>]+)>|([\[\]|])|([^\[\]|{}<>]+)")
-_MENTION = re.compile(r"(\w+)(?:\.(\w+)(?:=(\w+))?)?(\*)?")
-_NEGATIONS = frozenset(("pas", "plus", "jamais", "rien"))
+_MENTION = re.compile(r"(\w+(?:\+\w+)*)(?:\.(\w+)(?:=(\w+))?)?(\*)?")
+_NEGATIONS = frozenset(("pas", "plus", "jamais", "rien", "presque_plus", "pas_encore"))
 
 
 class NotationError(ValueError):
@@ -100,15 +102,21 @@ def _slot(body: str) -> Mention | Agreement | Action:
     negation, verb = "", ""
     for word in words.split():
         if verb and word in _NEGATIONS:
-            negation = word
+            negation = word.replace("_", " ")
         elif word in ("se", "me", "te", "nous", "vous", "lui", "leur", "y", "en") or "=" in word:
             clitic, _, antecedent = word.partition("=")
             clitics.append((clitic, antecedent))
         elif word != "ne":
             verb = word
-    if ("ne" in words.split()) != bool(negation) or not verb:
+    negated = "ne" in words.split()
+    if (negation and not negated) or not verb:
         raise NotationError(f"half a negation, or no verb, in {{{body}}}")
-    return Action(verb, tense, subject, tuple(clitics), negation, capital)
+    return Action(verb, tense, subject, tuple(clitics), negated, negation, capital)
+
+
+def _rule(body: str) -> Rule:
+    name, _, variable = body.partition("=")
+    return Rule(name, variable)
 
 
 @cache
@@ -131,7 +139,7 @@ def parse(template: str) -> Sequence:
         elif bracket:
             raise NotationError(f"stray {bracket!r} in {template!r}")
         else:
-            levels[-1][-1].append(_slot(slot) if slot else Rule(rule) if rule else literal)
+            levels[-1][-1].append(_slot(slot) if slot else _rule(rule) if rule else literal)
     if len(levels) > 1:
         raise NotationError(f"a [ is never closed in {template!r}")
     return tuple(levels[0][0])

@@ -53,17 +53,21 @@ class Scene:
         if isinstance(node, notation.Choice):
             return self._sequence(pick(self.rng, node.options))
         if isinstance(node, notation.Rule):
-            options = self.rules.get(f"{node.name}_{self.register}") or self.rules[node.name]
-            return self._sequence(notation.parse(pick(self.rng, options)))
+            return self._sequence(notation.parse(pick(self.rng, self._options(node))))
         if isinstance(node, notation.Mention):
             text = self._mention(node)
         elif isinstance(node, notation.Agreement):
-            adjective = self._word(node.adjective)
             _, gender, many = self._subject(node.subject)
-            text = agree(adjective, gender, many=many)
+            text = referents.agreed(self._word(node.adjective), gender, many=many)
         else:
             text = self._action(node)
         return text[:1].upper() + text[1:] if node.capital else text
+
+    def _options(self, rule: notation.Rule) -> Sequence[str]:
+        name = rule.name
+        if rule.variable:
+            return self.rules[f"{name}_{self._referent(rule.variable).noun}"]  # type: ignore[no-any-return]
+        return self.rules.get(f"{name}_{self.register}") or self.rules[name]
 
     def _word(self, word: str) -> str:
         return str(self.bindings[word[1:]]) if word.startswith("$") else word
@@ -90,6 +94,8 @@ class Scene:
         return bound
 
     def _mention(self, node: notation.Mention) -> str:
+        if "+" in node.reference:
+            return self._refer_to_several(node)
         bound = self.bindings[node.reference]
         if isinstance(bound, int):
             return number_words(bound) if node.operation == "lettres" else str(bound)
@@ -97,20 +103,29 @@ class Scene:
             return bound
         return self._refer(bound, node)
 
+    def _refer_to_several(self, node: notation.Mention) -> str:
+        if referents.is_pronoun(node.operation):
+            return referents.pronoun(node.operation, self._subject(node.reference)[1], many=True)
+        names = [referents.default(self._referent(name)) for name in node.reference.split("+")]
+        return f"{', '.join(names[:-1])} et {names[-1]}"
+
     def _refer(self, bound: Referent, node: notation.Mention) -> str:
         operation = node.operation
         if operation == "alt":
             named = bound.name and self.rng.random() < 0.6
             return bound.name if named else referents.noun_phrase(bound, bound.determiner, epithet=False)
-        if operation in ("", "prénom"):
+        if operation == "":
             return bound.name or referents.noun_phrase(bound, bound.determiner, epithet=node.epithet)
+        if operation == "vocatif":
+            return bound.name or bound.noun
         if referents.is_pronoun(operation):
             return referents.pronoun(operation, bound.gender, many=False)
         if operation == "intro":
             return referents.introduction(bound, variant=self.rng.random() < 0.3)
-        if operation in ("dans", "vers"):
-            preposition = bound.preposition if operation == "dans" else "vers"
-            return f"{preposition} {referents.noun_phrase(bound, bound.determiner, epithet=node.epithet)}"
+        if operation in ("à", "vers", "dans", "dans_un"):
+            preposition = operation if operation in ("à", "vers") else bound.preposition
+            determiner = "un" if operation == "dans_un" else bound.determiner
+            return f"{preposition} {referents.noun_phrase(bound, determiner, epithet=node.epithet)}"
         if operation in ("compte", "décompte"):
             number = self.bindings[node.argument]
             if not isinstance(number, int):
@@ -135,11 +150,11 @@ class Scene:
             else:
                 clitics.append(clitic)
                 antecedent = target or antecedent
-        before = ("ne " if node.negation else "") + "".join(clitic + " " for clitic in clitics)
+        before = ("ne " if node.negated else "") + "".join(clitic + " " for clitic in clitics)
         after = f" {node.negation}" if node.negation else ""
         if tense == "fp":
             return (
-                f"{'ne ' if node.negation else ''}{lexicon.verb('aller').form('pr', person)}{after} "
+                f"{'ne ' if node.negated else ''}{lexicon.verb('aller').form('pr', person)}{after} "
                 + "".join(clitic + " " for clitic in clitics)
                 + verb.infinitive
             )

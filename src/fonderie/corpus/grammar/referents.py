@@ -47,19 +47,19 @@ _PRONOUNS = {
     "il": ("il", "elle", "ils", "elles"),
     "lui": ("lui", "elle", "eux", "elles"),
     "cod": ("le", "la", "les", "les"),
+    "ils": ("ils", "elles", "ils", "elles"),
     "coi": ("lui", "lui", "leur", "leur"),
     "celui": ("celui", "celle", "ceux", "celles"),
-    "un_seul": ("un", "une", "uns", "unes"),
 }
 OPERATIONS = (
     *_DETERMINERS,
     *_PLURALS,
     *_PRONOUNS,
-    *("alt", "compte", "décompte", "dans", "vers", "intro", "prénom"),
+    *("alt", "compte", "décompte", "à", "dans", "dans_un", "vers", "intro", "vocatif"),
 )
 """Determiners (`un`, `les`, `son`, `du` partitive, `d` plural after `de`), pronouns (`il`, `lui`, `cod`, `coi`),
-`compte=n` (`3 pommes`) and `décompte=n` (`trois pommes`), `dans` (where), `vers`, `intro` (first mention),
-`alt` (name or noun), `prénom`."""
+`compte=n` (`3 pommes`) and `décompte=n` (`trois pommes`), `à`, `vers`, `dans` and `dans_un` (where, with the place's
+own preposition), `intro` (first mention), `alt` (name or noun), `vocatif`."""
 
 
 def noun_phrase(referent: Referent, determiner: str, *, epithet: bool) -> str:
@@ -78,6 +78,18 @@ def noun_phrase(referent: Referent, determiner: str, *, epithet: bool) -> str:
     if not adjective:
         return article + noun
     return f"{article}{adjective}{MARK} {noun}" if before else f"{article}{noun} {adjective}"
+
+
+def default(referent: Referent) -> str:
+    """What `{hero}` alone says: the name, or the noun with its definite article."""
+    return referent.name or noun_phrase(referent, referent.determiner, epithet=False)
+
+
+def agreed(word: str, gender: str, *, many: bool) -> str:
+    """An adjective, participle or determiner (given in the masculine singular) in gender and number."""
+    if word in _DETERMINERS:
+        return _DETERMINERS[word][2 if many else gender == "f"].rstrip()
+    return agree(word, gender, many=many)
 
 
 def pronoun(kind: str, gender: str, *, many: bool) -> str:

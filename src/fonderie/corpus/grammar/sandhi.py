@@ -16,7 +16,7 @@ _WORD = r"([^\W\d_]+)"
 _AFTER_DE = re.compile(rf"\b([Dd]e) (?:des|de (?:le|la|les)){MARK} ")
 _MARKED = re.compile(rf"\b(sa|ma|ta|ce|beau|nouveau|vieux|fou){MARK} (?={_WORD})", re.IGNORECASE)
 _ELIDED = re.compile(
-    r"(?<![\w'-])(le|la|de|que|je|me|te|se|ne|jusque|lorsque|puisque|quoique|si)"
+    r"(?<![\w'-])(le|la|de|que|je|me|te|se|ne|jusque|lorsque|puisque|quoique|si|ce)"
     rf"{MARK}? (?={_WORD})",
     re.IGNORECASE,
 )
@@ -38,6 +38,8 @@ def _elide(match: re.Match[str]) -> str:
     word, following = match[1], match[2]
     if word.lower() == "si":
         return f"{word[0]}'" if following in ("il", "ils") else match[0]
+    if word.lower() == "ce":  # the pronoun, since the determiner has become `cet` already
+        return f"{word[0]}'" if following in ("est", "était", "étaient") else match[0]
     return f"{word[:-1]}'" if begins_with_vowel_sound(following) else match[0]
 
 

@@ -1,7 +1,7 @@
 """TEI P5 XML: novels, plays and verse (TEI Guidelines, chapters 2 "The TEI Header" and 4 "Default Text Structure").
 
 Only the text of the work is kept: no header, notes, page numbers, title page or table of contents.
-Entities are not expanded and nothing is fetched, whatever a document type declaration asks for.
+Nothing is fetched or read from elsewhere, whatever a document type declaration asks for.
 """
 
 import re
@@ -20,6 +20,7 @@ _BLOCKS = {"p", "head", "ab", "l", "stage", "trailer", "opener", "closer", "salu
 _SKIPPED = {"note", "fw", "figDesc", "gap", "teiHeader", "castList"}
 _APPARATUS = {"titlepage", "notes", "imprint", "contents"}
 """Types of division that are apparatus, not text of the work."""
+_ISO_639_1 = {"fra": "fr", "fre": "fr", "deu": "de", "ger": "de", "eng": "en", "ita": "it", "spa": "es", "por": "pt"}
 _SPACES = re.compile(r"\s+")
 
 
@@ -50,7 +51,7 @@ def stated_licence(path: Path) -> str | None:
     """The licence in the header, reading no further than the header; InputError if the file is not XML."""
     try:
         for _, element in etree.iterparse(
-            str(path), events=("end",), tag=f"{TEI}teiHeader", resolve_entities=False, no_network=True
+            str(path), events=("end",), tag=f"{TEI}teiHeader", resolve_entities="internal", no_network=True
         ):
             return _licence(element)
     except (etree.XMLSyntaxError, OSError) as error:
@@ -59,7 +60,7 @@ def stated_licence(path: Path) -> str | None:
 
 
 def _parse(path: Path) -> Any:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
+    parser = etree.XMLParser(resolve_entities="internal", no_network=True, load_dtd=False, remove_comments=True)
     try:
         return etree.parse(str(path), parser).getroot()
     except (etree.XMLSyntaxError, OSError) as error:
@@ -123,7 +124,7 @@ def _language(root: Any) -> str | None:
     if declared is None:
         language = root.find(f".//{TEI}langUsage/{TEI}language")
         declared = language.get("ident") if language is not None else None
-    return {"fra": "fr", "fre": "fr", "deu": "de", "eng": "en", "ita": "it", "spa": "es"}.get(declared, declared)
+    return None if declared is None else _ISO_639_1.get(declared, str(declared))
 
 
 def _divisions(element: Any) -> Iterator[Any]:

@@ -1,0 +1,32 @@
+"""Conversations: everyday dialogues, from the exchanges of `dialogues.toml`."""
+
+import random
+from collections.abc import Sequence
+
+from fonderie.corpus.grammar.casting import cast
+from fonderie.corpus.grammar.composition import Composition
+from fonderie.corpus.grammar.lexicon import load
+from fonderie.corpus.grammar.realise import Scene, pick
+
+USER, ASSISTANT = "Utilisateur : ", "Assistant : "
+"""What begins a line, exactly."""
+
+
+def conversation(turns: Sequence[str], metadata: dict[str, str]) -> Composition:
+    """A composition from an even number of turns, the user's first."""
+    lines = [(ASSISTANT if index % 2 else USER) + turn for index, turn in enumerate(turns)]
+    return Composition("\n".join(lines), "conversation", None, metadata)
+
+
+def dialogue(rng: random.Random) -> Composition:
+    """An everyday exchange of four to ten turns."""
+    data = load("dialogues")
+    schema = pick(rng, data["dialogue"])
+    scene = Scene(rng, cast(rng, schema["cast"], "people"), rules=data["rules"])
+    turns = []
+    for exchange in schema["exchange"]:
+        if exchange.get("optional") and rng.random() < 0.5:
+            continue
+        turns.append(scene.render(pick(rng, exchange["user"])))
+        turns.append(scene.render(pick(rng, exchange["assistant"])))
+    return conversation(turns, {"kind": "dialogue", "schema": schema["name"]})

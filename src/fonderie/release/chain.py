@@ -1,0 +1,176 @@
+"""Whether a release's manifests, lock and files tell one story: every key, digest and input recomputed."""
+
+from collections.abc import Iterable, Mapping
+
+from pydantic import BaseModel
+
+from fonderie.core.digest import short
+from fonderie.core.manifest import InputEntry, Manifest, files_digest, manifest_key
+from fonderie.core.run import LOCK_STEP
+from fonderie.release.account import upstream
+from fonderie.release.layout import ReleaseIndex, copied_files, manifest_name
+
+
+class LockedCall(BaseModel):
+    """What a lock says of one call."""
+
+    step: str
+    version: int
+    key: str
+    digest: str
+
+
+class LockedRecipe(BaseModel):
+    """What a lock says of its recipe."""
+
+    name: str
+    sha256: str
+
+
+class LockRecord(BaseModel):
+    """The part of lock.json that is checked."""
+
+    format: int
+    recipe: LockedRecipe
+    calls: dict[str, LockedCall]
+
+
+Manifests = Mapping[str, Manifest]
+"""By key."""
+
+
+def check_manifests(manifests: Manifests) -> list[str]:
+    """Each key follows from its request, each digest from its files."""
+    problems = []
+    for manifest in manifests.values():
+        name = manifest_name(manifest.key)
+        try:
+            key = manifest_key(manifest)
+        except ValueError as error:  # a number that JSON has no word for
+            problems.append(f"{name}: its request cannot be hashed: {error}")
+            continue
+        if key != manifest.key:
+            problems.append(f"{name}: its request gives the key {short(key)}, not {short(manifest.key)}")
+        if files_digest(manifest.files) != manifest.digest:
+            problems.append(f"{name}: its files do not give the digest {short(manifest.digest)}")
+    return problems
+
+
+def check_inputs(manifests: Manifests) -> list[str]:
+    """Each input of each manifest is there, with the digest it was used with."""
+    return [
+        f"{manifest_name(manifest.key)}: {problem}"
+        for manifest in manifests.values()
+        for port, entries in manifest.inputs.items()
+        for entry in entries
+        if (problem := _entry_problem(entry, manifests, f"its input '{port}'"))
+    ]
+
+
+def _entry_problem(entry: InputEntry, manifests: Manifests, what: str) -> str:
+    manifest = manifests.get(entry.key)
+    if manifest is None:
+        return f"{what} {short(entry.key)} has no manifest here"
+    if manifest.digest != entry.digest:
+        where = manifest_name(entry.key)
+        return f"{what} had the digest {short(entry.digest)}, but {where} says {short(manifest.digest)}"
+    return ""
+
+
+def check_copies(index: ReleaseIndex, manifests: Manifests, digests: Mapping[str, str]) -> list[str]:
+    """Each copied file has the hash that the manifest of its making gives it."""
+    problems = []
+    for entry, names in copied_files(index):
+        problem = _entry_problem(entry, manifests, f"release.json: what {', '.join(names.values())} came from,")
+        if problem:
+            problems.append(problem)
+            continue
+        made = {file.path: file.sha256 for file in manifests[entry.key].files}
+        where = manifest_name(entry.key)
+        for there, here in names.items():
+            if there in made and here not in digests:
+                problems.append(f"{here}: missing, though {where} has made it")
+            elif there not in made and here in digests:
+                problems.append(f"{here}: {where}, which it is said to come from, has made no such file")
+            elif there in made and digests[here] != made[there]:
+                problems.append(f"{here}: not the file that {where} has made")
+    if index.model_digest != index.model.digest:
+        problems.append("release.json: model_digest is not the digest of its model")
+    return problems
+
+
+def check_lineage(index: ReleaseIndex, manifests: Manifests) -> list[str]:
+    """Tokenizer, scores and samples belong to these weights, and no manifest is beside the point."""
+    problems = []
+    if index.tokenizer.key not in upstream([index.model.key], manifests):
+        problems.append("tokenizer.json: the weights were not trained with this tokenizer, say the manifests")
+    for kind in ("scores", "samples"):
+        for entry in getattr(index, kind):
+            manifest = manifests.get(entry.key)
+            if manifest and index.model not in [item for group in manifest.inputs.values() for item in group]:
+                problems.append(f"{manifest_name(entry.key)}: these {kind} are of another model")
+    entries = (index.model, index.tokenizer, index.lock, *index.scores, *index.samples)
+    reached = upstream((entry.key for entry in entries), manifests)
+    problems += [
+        f"{manifest_name(key)}: nothing in this release was made from it" for key in manifests if key not in reached
+    ]
+    return problems
+
+
+def check_lock(
+    index: ReleaseIndex, lock: LockRecord | None, manifests: Manifests, digests: Mapping[str, str]
+) -> list[str]:
+    """The lock names the same makings as the manifests, and the recipe it was made from."""
+    if lock is None:
+        return []
+    problems = []
+    if digests.get("recipe.toml") != lock.recipe.sha256:
+        problems.append("recipe.toml: not the recipe that lock.json was made from")
+    for name, call in lock.calls.items():
+        manifest = manifests.get(call.key)
+        if manifest is None:
+            problems.append(f"lock.json: the call [{name}] came to {short(call.key)}, which has no manifest here")
+        elif (call.step, call.version, call.digest) != (manifest.step, manifest.version, manifest.digest):
+            problems.append(f"lock.json: the call [{name}] disagrees with {manifest_name(call.key)}")
+    locked = {call.key for call in lock.calls.values()}
+    for manifest in manifests.values():
+        if manifest.key not in locked and manifest.key != index.lock.key:
+            problems.append(f"{manifest_name(manifest.key)}: no call of lock.json made it")
+    own = manifests.get(index.lock.key)
+    if own is not None and own.step != LOCK_STEP:
+        problems.append(f"{manifest_name(own.key)}: made by {own.step}, so it is no lock")
+    return problems
+
+
+def describe_chain(index: ReleaseIndex, manifests: Manifests, lock: LockRecord | None) -> Iterable[str]:
+    """From the weights back to the sources, a line for each making."""
+    calls = {call.key: name for name, call in lock.calls.items()} if lock else {}
+    if index.model.key not in manifests:
+        yield "model.safetensors ← unknown: the manifest of its making is not here"
+        return
+    yield f"model.safetensors ← {_making(manifests[index.model.key], calls)}"
+    # Only what enters keys is used here, ports and source files: statistics are the maker's word.
+    kinds: dict[str, str] = {}
+    for key in upstream([index.model.key], manifests):
+        for port, entries in manifests[key].inputs.items():
+            kinds.update({entry.key: port for entry in entries})
+    beginnings = [key for key in kinds if key in manifests and not any(manifests[key].inputs.values())]
+    for key, port in sorted(kinds.items(), key=lambda item: (item[1] != "tokens", item[1], item[0])):
+        if key in manifests and key not in beginnings:
+            yield f"{port} ← {_making(manifests[key], calls)}"
+    for key in sorted(beginnings):
+        yield f"sources ← {_making(manifests[key], calls)}, from {_origin(manifests[key])}"
+    if not beginnings:
+        yield "sources ← unknown: no manifest reads or composes documents"
+
+
+def _origin(manifest: Manifest) -> str:
+    files = sum(len(entries) for entries in manifest.sources.values())
+    if files:
+        return f"files named and hashed, not in this folder: {files:,}"
+    return f"no file: composed by the step itself, seed {str(manifest.parameters.get('seed'))[:40]}"
+
+
+def _making(manifest: Manifest, calls: Mapping[str, str]) -> str:
+    call = calls.get(manifest.key, "no call")
+    return f"[{call}] {manifest.step} version {manifest.version}, sha256 {short(manifest.digest)}"

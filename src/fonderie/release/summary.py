@@ -1,0 +1,60 @@
+"""What a run ends with: the release's path, what stands against calling it open, its figures, its words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from fonderie.release.findings import Finding, overall
+from fonderie.release.report import Report
+from fonderie.release.tables import laid_out, sources_table
+
+_COLOURS = {"pass": "green", "partial": "yellow", "fail": "red", "unknown": "yellow"}
+_CRITERIA = {"use": "no restriction of use", "data": "data provided", "method": "method transparent"}
+SAMPLES_SHOWN = 3
+
+
+def print_summary(release: Path, console: Console) -> None:
+    """Print the summary of a release folder; what restricts it comes first."""
+    report = Report.model_validate_json((release / "report.json").read_bytes())
+    findings = [Finding.model_validate(item) for item in json.loads((release / "findings.json").read_bytes())]
+    console.print()
+    for warning in report.warnings:
+        console.print(f"[bold red]RESTRICTED[/bold red] {escape(warning)}", highlight=False)
+    console.print(f"[bold]Release[/bold] {escape(_near(release))}", highlight=False, soft_wrap=True)
+    console.print()
+    console.print(laid_out(sources_table(report.sources)))
+    _print_openness(findings, console)
+    _print_samples(release, console)
+    console.print(f"\nTalk with it:  fonderie chat {_near(release)}", highlight=False, soft_wrap=True)
+    console.print(f"Check it:      fonderie verify {_near(release)}", highlight=False, soft_wrap=True)
+    console.print(f"Full report:   fonderie show {_near(release)}", highlight=False, soft_wrap=True)
+
+
+def _near(path: Path) -> str:
+    """The path as the person would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _print_openness(findings: list[Finding], console: Console) -> None:
+    console.print("\n[bold]Openness, so far[/bold]")
+    for criterion, verdict in overall(findings).items():
+        colour = _COLOURS[verdict]
+        console.print(f"  {_CRITERIA[criterion]:<24}[{colour}]{verdict}[/{colour}]", highlight=False)
+        for finding in findings:
+            if finding.criterion == criterion and finding.verdict != "pass":
+                console.print(f"    {escape(finding.summary)}", style="dim", highlight=False)
+
+
+def _print_samples(release: Path, console: Console) -> None:
+    path = release / "samples.json"
+    if not path.exists():
+        return
+    samples: list[dict[str, Any]] = json.loads(path.read_bytes())
+    console.print("\n[bold]It says[/bold]")
+    for sample in samples[:SAMPLES_SHOWN]:
+        console.print(f"  [cyan]{escape(sample['prompt'])}[/cyan]", highlight=False)
+        console.print(f"  {escape(sample['answer'].strip())}\n", highlight=False)

@@ -1,0 +1,240 @@
+"""Checking a release: every hash again, and the chain from the weights to the sources.
+
+The folder may come from anyone: nothing outside it is read, links are refused, and what is parsed is bounded. What
+holds is that the files are consistent with each other; that the training happened as they say, only a replay shows.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fonderie.core.digest import digest_file, digest_text
+from fonderie.core.errors import ReleaseError
+from fonderie.core.machine import Machine
+from fonderie.core.manifest import FileEntry, Manifest, files_digest
+from fonderie.release.chain import (
+    LockRecord,
+    check_copies,
+    check_inputs,
+    check_lineage,
+    check_lock,
+    check_manifests,
+    describe_chain,
+)
+from fonderie.release.folder import Folder, is_safe_name, plain
+from fonderie.release.layout import (
+    ATTRIBUTION,
+    BUNDLE_VERSION,
+    FORMAT,
+    INDEX,
+    MANIFESTS,
+    NEEDED,
+    ReleaseIndex,
+    manifest_name,
+    numbered,
+)
+from fonderie.release.pages import ATTRIBUTIONS, PAGES, SAMPLES, Contents, write_pages
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Check(BaseModel):
+    """One thing that was looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    ok: bool
+    detail: str
+    problems: tuple[str, ...] = ()
+
+
+class Verification(BaseModel):
+    """What a release's folder comes to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    ok: bool
+    checks: tuple[Check, ...]
+    problems: tuple[str, ...]
+    """Each with the file it is about."""
+    digest: str
+    """Of the whole folder as it is now: the release's digest in the store that made it, if nothing was altered."""
+    chain: tuple[str, ...]
+    """From the weights to the sources, in words; what the manifests say, once they agree."""
+
+
+def verify(folder: Path, machine: Machine | None = None) -> Verification:
+    """Check a release; ReleaseError if the folder is none, problems by name for everything that does not hold."""
+    opened = Folder.open(folder)
+    index = _read_index(opened)
+    digests, file_problems = _check_files(opened, index, machine or Machine())
+    manifests, manifest_problems = _read_manifests(opened)
+    lock, lock_problems = _read_lock(opened)
+    checks = [
+        _check("files", file_problems, f"{len(digests):,} files hashed, each as {INDEX} lists it"),
+        _check(
+            "manifests",
+            manifest_problems + check_manifests(manifests),
+            f"{len(manifests):,} manifests, each with the key of its request and the digest of its files",
+        ),
+        _check(
+            "chain",
+            check_inputs(manifests) + check_lineage(index, manifests),
+            "every input of every making is there with the same digest",
+        ),
+        _check(
+            "copies",
+            check_copies(index, manifests, digests),
+            "weights, tokenizer, log and scores are the files that their manifests name",
+        ),
+        _check(
+            "lock",
+            lock_problems + check_lock(index, lock, manifests, digests),
+            "recipe, lock and manifests name the same makings",
+        ),
+    ]
+    if all(check.ok for check in checks):
+        checks.append(_check_pages(opened, index, manifests, digests))
+    entries = [FileEntry(path=name, size_bytes=0, sha256=digest) for name, digest in digests.items()]
+    return Verification(
+        name=plain(index.name),
+        version=plain(index.version),
+        ok=all(check.ok for check in checks),
+        checks=tuple(checks),
+        problems=tuple(problem for check in checks for problem in check.problems),
+        digest=files_digest(entries),
+        chain=tuple(map(plain, describe_chain(index, manifests, lock))),
+    )
+
+
+def _check(name: str, problems: list[str], fine: str) -> Check:
+    found = tuple(dict.fromkeys(map(plain, problems)))
+    return Check(name=name, ok=not found, detail=fine if not found else f"{len(found):,} problems", problems=found)
+
+
+def _check_pages(
+    folder: Folder, index: ReleaseIndex, manifests: Mapping[str, Manifest], digests: Mapping[str, str]
+) -> Check:
+    """Write report, ledger, findings and card again from all the rest, and compare."""
+    if index.bundle_version != BUNDLE_VERSION:
+        detail = (
+            f"not compared: written by version {index.bundle_version} of release.bundle, this is {BUNDLE_VERSION}"
+        )
+        return Check(name="pages", ok=True, detail=detail)
+    try:
+        written = write_pages(
+            Contents(
+                index=index,
+                manifests=list(manifests.values()),
+                lock=json.loads(folder.read("lock.json")),
+                attributions=ATTRIBUTIONS.validate_json(folder.read(ATTRIBUTION)),
+                samples=[
+                    sample
+                    for number in range(len(index.samples))
+                    for sample in SAMPLES.validate_json(folder.read(numbered("samples.json", number)))
+                ],
+                config=json.loads(folder.read("config.json")),
+                files={name: digest for name, digest in digests.items() if name not in (*PAGES, INDEX)},
+            )
+        )
+    except Exception as error:  # a stranger's statistics may have any shape, and any may fail in its own way
+        return _check("pages", [f"the pages cannot be written again: {type(error).__name__}: {error}"], "")
+    problems = [
+        f"{name}: not what release.bundle version {BUNDLE_VERSION} writes from the manifests"
+        for name, text in written.texts.items()
+        if digests.get(name) != digest_text(text)
+    ]
+    return _check("pages", problems, "report, ledger, findings and card say what the manifests say")
+
+
+def _read_index(folder: Folder) -> ReleaseIndex:
+    if INDEX not in folder.files:
+        raise ReleaseError(
+            f"{folder.root} is no release: it has no {INDEX}",
+            hint="A release is the folder that release.bundle makes, such as releases/<recipe> in a store.",
+        )
+    try:
+        index = ReleaseIndex.model_validate_json(folder.read(INDEX))
+    except (ValidationError, OSError) as error:
+        raise ReleaseError(f"{folder.root / INDEX} cannot be understood: {_reason(error)}") from error
+    if index.format != FORMAT:
+        raise ReleaseError(
+            f"{folder.root / INDEX} is of format {index.format}, this version reads {FORMAT}",
+            hint="Verify it with the version of Fonderie that made it; the manifests name it.",
+        )
+    return index
+
+
+def _check_files(folder: Folder, index: ReleaseIndex, machine: Machine) -> tuple[dict[str, str], list[str]]:
+    """The digest of every regular file of the folder, and what is missing, altered, or not listed."""
+    listed = {entry.path: entry for entry in index.files if is_safe_name(entry.path)}
+    present = folder.files.keys() - {INDEX}
+    problems = [f"{name}: {what}" for name, what in folder.refused]
+    problems += [
+        f"{entry.path}: not a name inside the release" for entry in index.files if not is_safe_name(entry.path)
+    ]
+    if len({entry.path for entry in index.files}) != len(index.files):
+        problems.append(f"{INDEX}: lists a file twice")
+    problems += [f"{name}: no release is without it" for name in NEEDED if name not in listed]
+    problems += [f"{name}: missing" for name in sorted(listed.keys() - present)]
+    problems += [f"{name}: not listed in {INDEX}" for name in sorted(present - listed.keys())]
+    digests: dict[str, str] = {}
+    with machine.bar("verifying", len(folder.files), "files") as bar:
+        for name, path in sorted(folder.files.items()):
+            try:
+                digests[name], size = digest_file(path), path.stat().st_size
+            except OSError as error:
+                problems.append(f"{name}: cannot be read: {error.strerror}")
+                continue
+            finally:
+                bar.advance()
+            if name in listed and (digests[name], size) != (listed[name].sha256, listed[name].size_bytes):
+                problems.append(f"{name}: altered")
+    return digests, problems
+
+
+def _read_manifests(folder: Folder) -> tuple[dict[str, Manifest], list[str]]:
+    """The manifests by key, and those that are none or do not bear their key's name."""
+    manifests: dict[str, Manifest] = {}
+    problems: list[str] = []
+    for name in sorted(folder.files):
+        if not name.startswith(f"{MANIFESTS}/"):
+            continue
+        manifest = _parse(folder, name, Manifest, problems)
+        if manifest is None:
+            continue
+        if name != manifest_name(manifest.key):
+            problems.append(f"{name}: holds the manifest of {manifest.key}")
+        manifests[manifest.key] = manifest
+    return manifests, problems
+
+
+def _read_lock(folder: Folder) -> tuple[LockRecord | None, list[str]]:
+    problems: list[str] = []
+    if "lock.json" not in folder.files:
+        return None, ["lock.json: missing"]
+    return _parse(folder, "lock.json", LockRecord, problems), problems
+
+
+def _parse(folder: Folder, name: str, model: type[Model], problems: list[str]) -> Model | None:
+    try:
+        return model.model_validate_json(folder.read(name))
+    except ReleaseError as error:
+        problems.append(f"{name}: {error.message}")
+    except (ValidationError, OSError) as error:
+        problems.append(f"{name}: cannot be understood: {_reason(error)}")
+    return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return str(error)

@@ -1,0 +1,18 @@
+"""Fixtures that several packages' tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+CORPORA_VARIABLE = "FONDERIE_CORPORA"
+
+
+@pytest.fixture(scope="session")
+def real_corpora() -> Path:
+    """The folder of real corpora, where there is one: it is too large to be part of the repository."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "corpora"
+    folder = Path(os.environ.get(CORPORA_VARIABLE, beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real corpora at {folder}: set {CORPORA_VARIABLE} to the folder that holds romans/ and lois/")
+    return folder

@@ -1,0 +1,102 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from fonderie.model.attention import _BlockAttention, causal_attention, rope_tables, rotate
+from fonderie.model.config import ModelConfig
+from fonderie.model.transformer import Cache, Decoder, RMSNorm
+
+CONFIG = ModelConfig.from_depth(2, vocabulary=50, context=160, width=32, head_size=8, kv_heads=2)
+
+
+def random(*shape, dtype=torch.float64, seed=0):
+    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(1, 1), (64, 64), (150, 150), (1, 70), (70, 200)])
+def test_block_attention_is_scaled_dot_product_attention(queries, keys):
+    q_BTHD, k_BKSD, v_BKSD = random(2, queries, 6, 4), random(2, 3, keys, 4, seed=1), random(2, 3, keys, 4, seed=2)
+    mask = torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
+    want = functional.scaled_dot_product_attention(
+        q_BTHD.transpose(1, 2), k_BKSD, v_BKSD, attn_mask=mask, enable_gqa=True
+    )
+    got = causal_attention(q_BTHD, k_BKSD, v_BKSD)
+    torch.testing.assert_close(got, want.transpose(1, 2).flatten(2))
+    up = torch.randn_like(got)
+    for mine, theirs in zip(
+        torch.autograd.grad(got, (q_BTHD, k_BKSD, v_BKSD), up),
+        torch.autograd.grad(want.transpose(1, 2).flatten(2), (q_BTHD, k_BKSD, v_BKSD), up),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_written_out_gradients_pass_gradcheck():
+    cos, sin = (table.double() for table in rope_tables(5, 4, 100.0))
+    assert torch.autograd.gradcheck(lambda x: rotate(x, cos, sin), random(2, 5, 3, 4))
+    operands = random(1, 2, 6, 4), random(1, 2, 3, 4, seed=1), random(1, 2, 3, 4, seed=2)
+    assert torch.autograd.gradcheck(lambda q, k, v: _BlockAttention.apply(q, k, v, 2), operands)
+
+
+def test_rms_norm_is_torchs():
+    norm, x = RMSNorm(16, 1e-5), random(2, 3, 16, dtype=torch.float32)
+    norm.weight.data.normal_(generator=torch.Generator().manual_seed(3))
+    want = functional.rms_norm(x, (16,), norm.weight, 1e-5)
+    torch.testing.assert_close(norm(x), want)
+    up = torch.randn_like(want)
+    for mine, theirs in zip(
+        torch.autograd.grad(norm(x), (x, norm.weight), up),
+        torch.autograd.grad(want, (x, norm.weight), up),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_position_zero_is_not_turned_and_turning_keeps_lengths():
+    cos, sin = rope_tables(8, 4, 10_000.0)
+    x = random(1, 8, 2, 4, dtype=torch.float32)
+    turned = rotate(x, cos, sin)
+    torch.testing.assert_close(turned[:, 0], x[:, 0])
+    torch.testing.assert_close(turned.norm(dim=-1), x.norm(dim=-1))
+
+
+def test_no_position_reads_a_later_one():
+    model = Decoder(CONFIG, seed=0)
+    ids = torch.randint(50, (1, 100), generator=torch.Generator().manual_seed(0))
+    changed = ids.clone()
+    changed[0, 70] = (ids[0, 70] + 1) % 50
+    before, after = model(ids), model(changed)
+    torch.testing.assert_close(before[:, :70], after[:, :70], rtol=0, atol=0)
+    assert not torch.equal(before[:, 70:], after[:, 70:])
+
+
+def test_the_cache_gives_the_logits_of_a_whole_pass():
+    model = Decoder(CONFIG, seed=0)
+    ids = torch.randint(50, (2, 150), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        want, cache = model(ids), Cache(model, batch=2)
+        got = torch.cat([model(part, cache) for part in ids.split([90, 1, 1, 58], dim=1)], dim=1)
+    torch.testing.assert_close(got, want)
+
+
+def test_initial_weights_follow_the_seed_alone():
+    torch.manual_seed(1)
+    one = Decoder(CONFIG, seed=7)
+    torch.manual_seed(2)
+    two, other = Decoder(CONFIG, seed=7), Decoder(CONFIG, seed=8)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert not torch.equal(one.embedding.weight, other.embedding.weight)
+    assert sum(weight.numel() for weight in one.parameters()) == CONFIG.parameters
+
+
+def test_a_sequence_longer_than_the_context_is_refused():
+    with pytest.raises(ValueError, match="161 tokens"):
+        Decoder(CONFIG, seed=0)(torch.zeros(1, 161, dtype=torch.long))
+
+
+def test_bfloat16_weights_compute_in_bfloat16():
+    model = Decoder(CONFIG, seed=0).bfloat16()
+    logits = model(torch.zeros(1, 9, dtype=torch.long))
+    assert logits.dtype == torch.bfloat16
+    logits.float().sum().backward()
+    assert all(weight.grad is not None and weight.grad.dtype == torch.bfloat16 for weight in model.parameters())
