@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STORE ?= fonderie-store
 
-.PHONY: help demo test check lint types install install-test clean
+.PHONY: help demo test check docs lint types install install-test clean
 
 help:
 	@echo "make demo     install, build the demonstration model, ask it three questions (minutes)"
@@ -18,6 +18,9 @@ test: install-test lint types
 
 check: install-test lint types
 	$(BIN)/python -m pytest -m "not slow"
+
+docs: install
+	$(BIN)/python docs/reference.py
 
 lint:
 	$(BIN)/ruff check .

@@ -14,5 +14,7 @@ def real_corpora() -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "corpora"
     folder = Path(os.environ.get(CORPORA_VARIABLE, beside))
     if not folder.is_dir():
-        pytest.skip(f"no real corpora at {folder}: set {CORPORA_VARIABLE} to the folder that holds romans/ and lois/")
+        pytest.skip(
+            f"no real corpora at {folder}: set {CORPORA_VARIABLE} to the folder that holds romans/ and lois/"
+        )
     return folder

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tests.core.helpers import Bench
 from tests.core.toy_steps import HOLD_FILE
 

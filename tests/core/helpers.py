@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.core.toy_steps import HOLD_FILE, find_step
+
 from fonderie.core.machine import Machine
 from fonderie.core.recipe import Recipe, load_recipe
 from fonderie.core.run import RunResult, run_recipe
 from fonderie.core.store import Store
-from tests.core.toy_steps import HOLD_FILE, find_step
 
 ROOT = Path(__file__).resolve().parents[2]
 

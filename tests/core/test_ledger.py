@@ -23,7 +23,9 @@ LEDGERS = st.lists(ENTRIES, max_size=12)
 
 @settings(max_examples=25, deadline=None)
 @given(LEDGERS)
-def test_rows_come_back_as_they_were_written(tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]) -> None:
+def test_rows_come_back_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]
+) -> None:
     folder = tmp_path_factory.mktemp("artifact")
     write_ledger(ledger_path(folder, 0), iter(entries))
     assert list(read_ledger(folder)) == entries

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.core.helpers import ROOT, Said, wait_for
 
 from fonderie.core.errors import InputError, StepError, UsageError
 from fonderie.core.machine import Machine, available_cores
-from tests.core.helpers import ROOT, Said, wait_for
 
 
-class NoWayBack(Exception):
+class NoWayBackError(Exception):
     """Pickles, but cannot be unpickled: its constructor wants more than its args."""
 
     def __init__(self, line: int, text: str) -> None:
@@ -34,7 +34,7 @@ def _fail_at_two(kind: str, value: int) -> int:
         if kind == "ours":
             raise InputError("shard 2 is truncated", hint="Fetch it again.")
         if kind == "no way back":
-            raise NoWayBack(7, "bad")
+            raise NoWayBackError(7, "bad")
         if kind == "local":
 
             class LocalError(Exception):
@@ -76,7 +76,7 @@ def test_a_system_error_keeps_its_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [("no way back", "NoWayBack: line 7: bad"), ("local", "LocalError: not importable")]
+    ("kind", "text"), [("no way back", "NoWayBackError: line 7: bad"), ("local", "LocalError: not importable")]
 )
 def test_an_error_that_cannot_travel_is_told_and_not_taken_for_a_dead_worker(kind: str, text: str) -> None:
     with pytest.raises(StepError, match=text):

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.helpers import Bench
+from tests.core.toy_steps import find_step
 
 from fonderie.core.errors import InputError, RecipeError
 from fonderie.core.recipe import _value, find_sources, load_recipe
-from tests.core.helpers import Bench
-from tests.core.toy_steps import find_step
 
 CHAIN = """
 [recipe]
@@ -51,7 +51,11 @@ def test_calls_come_in_an_order_in_which_they_can_run(bench: Bench) -> None:
     [
         ('[a]\nstep = "toy.wirte"', "[a] there is no step 'toy.wirte'", "toy.write"),
         ("[a]\ntext = 'x'", "[a] has no step", "step ="),
-        ('[a]\nstep = "toy.write"\ntimse = 2', "no parameter 'timse'; did you mean 'times'?", "Known: text, times."),
+        (
+            '[a]\nstep = "toy.write"\ntimse = 2',
+            "no parameter 'timse'; did you mean 'times'?",
+            "Known: text, times.",
+        ),
         ('[a]\nstep = "toy.write"\ntimes = 0', "times: Input should be greater than 0 (given: 0)", "How often."),
         ('[a]\nstep = "toy.read"', "[a] needs 'path'", "Text files."),
         ('[a]\nstep = "toy.read"\npath = "x"\npolicy = {}', "[a] cannot set 'policy'", "[policy]"),
@@ -114,7 +118,7 @@ AWKWARD = '[a]\nstep = "toy.awkward"\n'
         ("needed='x'\nsize = [1, 'x']", "size", "Bytes"),
         ("needed='x'\nrate = nan", "rate: Input should be a finite number (given: nan)", ""),
         ("needed='x'\nrate = inf", "rate: Input should be a finite number", ""),
-        ("needed='x'\nnames = 'fr'", "names: Input should be a valid tuple", 'Languages.\nA list is written'),
+        ("needed='x'\nnames = 'fr'", "names: Input should be a valid tuple", "Languages.\nA list is written"),
         ("needed='x'\nnames = 'fr'", "(given: 'fr')", 'names = ["fr"]'),
         ("", "[a] needs 'needed'", ""),
     ],
@@ -216,18 +220,27 @@ def test_an_optional_source_that_is_not_given_is_no_source(bench: Bench) -> None
         ("./*.txt", ["a.txt"]),
         ("sub/*.txt", ["b.txt", "c.txt"]),
         ("sub/../*.txt", ["a.txt"]),
-        ("**/*.txt", ["a.txt", "sub/b.txt", "sub/c.txt", "sub/deep/d.txt"]),
+        ("**/*.txt", ["a.txt", "odd/[1].txt", "odd/é\n.txt", "sub/b.txt", "sub/c.txt", "sub/deep/d.txt"]),
         ("s*/[bc].txt", ["sub/b.txt", "sub/c.txt"]),
         ("odd/[1].txt", ["[1].txt"]),
+        ("in [brackets]/*.md", ["e.md"]),
         ("odd/*", ["[1].txt", "é\n.txt"]),
     ],
 )
 def test_globs(tmp_path: Path, pattern: str, names: list[str]) -> None:
     folder = tmp_path / "with [brackets] and *"
-    _fill(folder, "a.txt", "sub/c.txt", "sub/b.txt", "sub/deep/d.txt", "odd/[1].txt", "odd/é\n.txt", "odd/.hidden")
-    for base, given_pattern in ((folder, pattern), (Path.cwd(), pattern)):
-        if base == folder:
-            assert [source.name for source in find_sources(given_pattern, base, "a.path")] == names
+    _fill(
+        folder,
+        "a.txt",
+        "sub/c.txt",
+        "sub/b.txt",
+        "sub/deep/d.txt",
+        "odd/[1].txt",
+        "odd/é\n.txt",
+        "odd/.hidden",
+        "in [brackets]/e.md",
+    )
+    assert [source.name for source in find_sources(pattern, folder, "a.path")] == names
 
 
 @pytest.mark.parametrize(

@@ -94,9 +94,7 @@ class CountParameters(Parameters):
     pass
 
 
-@step(
-    "toy.count", version=1, parameters=CountParameters, produces="count", inputs={"texts": Port("texts")}
-)
+@step("toy.count", version=1, parameters=CountParameters, produces="count", inputs={"texts": Port("texts")})
 def count(inputs: Inputs, params: CountParameters, out: Output, machine: Machine) -> None:
     total = sum(path.stat().st_size for path in inputs.one("texts").path.rglob("*.txt"))
     (out.path / "count.txt").write_text(f"{total}\n", encoding="utf-8")
@@ -228,9 +226,7 @@ def bundle(inputs: Inputs, params: BundleParameters, out: Output, machine: Machi
     (out.path / "lineage.txt").write_text("\n".join(lineage))
 
 
-STEPS = {
-    found.name: found for found in (write, read, upper, count, hold, resume, awkward, nasty, bundle)
-}
+STEPS = {found.name: found for found in (write, read, upper, count, hold, resume, awkward, nasty, bundle)}
 
 
 def find_step(name: str) -> Step:

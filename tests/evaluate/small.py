@@ -1,4 +1,4 @@
-"""A whole small build: real steps from documents to release, with a model drawn at random in place of a trained one."""
+"""A whole small build: the real steps from documents to release, but for the generator; three steps of training."""
 
 import json
 import random
@@ -10,7 +10,7 @@ from fonderie.core.document import Document
 from fonderie.core.machine import Machine
 from fonderie.core.recipe import load_recipe
 from fonderie.core.run import RunResult, run_recipe
-from fonderie.core.step import CallName, Inputs, Output, Parameters, Policy, Port, RecipePolicy, Step, step
+from fonderie.core.step import CallName, Inputs, Output, Parameters, Policy, RecipePolicy, Step, step
 from fonderie.core.store import Store
 from fonderie.corpus.transform import keep, write_shard
 from fonderie.tokens.conversation import Turn, format_turns
@@ -69,47 +69,8 @@ def compose(inputs: Inputs, params: ComposeParameters, out: Output, machine: Mac
     out.statistics["licences"] = {params.source: {"CC0-1.0": len(made)}}
 
 
-class ToyTrainParameters(Parameters):
-    context: int = 64
-    """Of the model."""
-    width: int = 32
-    """Of the model."""
-
-
-@step(
-    "train.toy",
-    version=1,
-    parameters=ToyTrainParameters,
-    produces="model",
-    inputs={"tokens": Port("tokens", many=True), "tokenizer": Port("tokenizer")},
-)
-def toy_train(inputs: Inputs, params: ToyTrainParameters, out: Output, machine: Machine) -> None:
-    """A model as it is before its first step, with every file that a training writes."""
-    from fonderie.model.config import ModelConfig
-    from fonderie.model.convert import save_pretrained
-    from fonderie.model.transformer import Decoder
-    from fonderie.tokens.tokenizer import Tokenizer
-
-    tokenizer = Tokenizer(inputs.one("tokenizer").path)
-    config = ModelConfig(
-        depth=2, width=params.width, heads=2, kv_heads=1, head_size=16, hidden=64,
-        vocabulary=tokenizer.vocabulary, context=params.context, init_std=0.2,
-    )  # fmt: skip
-    model = Decoder(config, seed=3)
-    save_pretrained(model, out.path, bos=tokenizer.bos, eos=tokenizer.stops, pad=tokenizer.eos)
-    (out.path / "log.jsonl").write_text('{"step": 0, "loss": 6.0}\n')
-    (out.path / "loss.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>\n")
-    (out.path / "parameters.json").write_text("{}\n")
-    checkpoint = out.path / "checkpoints" / "000010"
-    checkpoint.mkdir(parents=True)
-    (checkpoint / "weights.bin").write_bytes(b"weights")
-    out.statistics.update(parameters=config.parameters, tokens_seen=12_345, flops=1.5e9)
-    out.measured.update(tokens_per_second=1_000.5)
-
-
 def find_step(name: str) -> Step:
-    toys = {toy.name: toy for toy in (compose, toy_train)}
-    return toys.get(name) or steps.find_step(name)
+    return compose if name == compose.name else steps.find_step(name)
 
 
 RECIPE = """
@@ -151,8 +112,19 @@ step = "tokens.pack"
 inputs = { documents = "training", tokenizer = "bpe" }
 
 [base]
-step = "train.toy"
+step = "train.pretrain"
 inputs = { tokens = "packed", tokenizer = "bpe" }
+depth = 2
+width = 32
+heads = 2
+kv_heads = 1
+head_size = 16
+hidden = 64
+init_std = 0.2
+context = 64
+batch = 2
+duration = "3 steps"
+checkpoint_every = 2
 
 [scores]
 step = "evaluate.perplexity"

@@ -14,7 +14,7 @@ from fonderie.core.document import read_documents, shard_paths
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact, Inputs, Output
-from fonderie.evaluate.perplexity import PerplexityParameters, document_bits, perplexity, windows
+from fonderie.evaluate.perplexity import PerplexityParameters, also_trained_on, document_bits, perplexity, windows
 from fonderie.evaluate.perplexity import _encode as encode
 from fonderie.evaluate.score import ALL, Score
 from fonderie.model.convert import load_pretrained
@@ -67,8 +67,8 @@ def test_batch_and_threads_change_nothing(small: Build, tmp_path: Path) -> None:
 
 
 def test_bits_are_those_of_one_token_after_the_other(small: Build) -> None:
-    """Against a plain loop: every token from the tokens its window shows, one by one, in fp64."""
-    model = load_pretrained(small.result.artifacts["base"].path).double()
+    """Against a plain loop: every token from the tokens its window shows, one by one."""
+    model = load_pretrained(small.result.artifacts["base"].path)
     tokenizer = Tokenizer(small.result.artifacts["bpe"].path)
     folder = small.result.artifacts["bpe"].path
     held = encode(folder, [small.result.artifacts["held"]])
@@ -141,3 +141,14 @@ def test_it_runs_outside_a_store_as_any_step(small: Build, tmp_path: Path) -> No
     }
     artifact, _ = run_step(perplexity, PerplexityParameters(bootstrap=200), tmp_path, inputs)
     assert artifact.digest == small.result.artifacts["scores"].digest
+
+
+def test_documents_trained_on_are_counted(small: Build) -> None:
+    model = small.result.artifacts["base"]
+    held = {item.id for path in shard_paths(small.result.artifacts["held"].path) for item in read_documents(path)}
+    trained = {
+        item.id for path in shard_paths(small.result.artifacts["training"].path) for item in read_documents(path)
+    }
+    assert small.result.artifacts["scores"].manifest.statistics["also_trained_on"] == 0
+    assert also_trained_on(model, held | set(list(trained)[:3])) == 3
+    assert also_trained_on(model, trained) == len(trained)

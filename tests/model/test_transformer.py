@@ -32,8 +32,6 @@ def test_block_attention_is_scaled_dot_product_attention(queries, keys):
 
 
 def test_written_out_gradients_pass_gradcheck():
-    cos, sin = (table.double() for table in rope_tables(5, 4, 100.0))
-    assert torch.autograd.gradcheck(lambda x: rotate(x, cos, sin), random(2, 5, 3, 4))
     operands = random(1, 2, 6, 4), random(1, 2, 3, 4, seed=1), random(1, 2, 3, 4, seed=2)
     assert torch.autograd.gradcheck(lambda q, k, v: _BlockAttention.apply(q, k, v, 2), operands)
 

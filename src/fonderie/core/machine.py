@@ -71,6 +71,11 @@ class Machine:
                     f"a worker process died during '{label}'",
                     hint="It was killed, most often for lack of memory: try again with fewer --workers.",
                 ) from error
+            except KeyboardInterrupt:
+                # A signal to this process alone (kill, docker stop) must not wait for shards that take minutes.
+                for worker in multiprocessing.active_children():
+                    worker.terminate()
+                raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 

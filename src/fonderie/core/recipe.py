@@ -23,7 +23,6 @@ from fonderie.core.manifest import describe_file
 from fonderie.core.step import Parameters, Policy, Source, Step, fields_with_role
 
 RESERVED_TABLES = ("recipe", "policy")
-_GLOB_CHARACTERS = re.compile(r"[*?\[]")
 _CALL_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -356,18 +355,19 @@ def _match(pattern: str, folder: Path, where: str) -> tuple[Path, list[Path]]:
         )
     if full.is_file():  # a real file whose name holds a bracket is that file
         return full.parent, [full]
-    parts = relative.parts
-    magic = next((i for i, part in enumerate(parts) if _GLOB_CHARACTERS.search(part)), len(parts) - 1)
-    # The folder is no part of the pattern: its name may hold brackets.
-    names = glob.glob(str(relative), root_dir=folder, recursive=True)  # noqa: PTH207
-    found = sorted(folder / name for name in names)
+    # What is there is meant as it is written: a real folder whose name holds brackets is that folder.
+    base, rest = folder, list(relative.parts)
+    while len(rest) > 1 and (base / rest[0]).is_dir():
+        base /= rest.pop(0)
+    names = glob.glob(str(Path(*rest)), root_dir=base, recursive=True)  # noqa: PTH207
+    found = sorted(base / name for name in names)
     found = [path for path in found if not path.is_dir()]
     if not found:
         raise RecipeError(
             f"{where}: no file matches {full}",
             hint=f"Give the right path in the recipe, or with --set {where}='…'",
         )
-    return folder.joinpath(*parts[:magic]), found
+    return base, found
 
 
 def _source(path: Path, name: str) -> Source:

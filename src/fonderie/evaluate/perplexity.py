@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -25,6 +26,8 @@ from fonderie.evaluate.score import ALL, Score, bootstrap_ratio
 if TYPE_CHECKING:
     from fonderie.model.transformer import Decoder
 
+OFFSETS_FOLDER = "offsets"
+"""Where a tokens artifact says which documents it holds (fonderie.tokens.shards)."""
 BITS_DECIMALS = 4
 """Of a document's bits: beyond, fp32 sums of several hundred tokens say nothing."""
 
@@ -83,7 +86,7 @@ class Window(NamedTuple):
     inputs={"model": Port("model"), "tokenizer": Port("tokenizer"), "documents": Port("documents", many=True)},
 )
 def perplexity(inputs: Inputs, params: PerplexityParameters, out: Output, machine: Machine) -> None:
-    """Write scores.json and per_document.parquet."""
+    """Write scores.json and per_document.parquet; statistics repeat the scores and count documents trained on."""
     from fonderie.model.convert import load_pretrained
     from fonderie.model.numerics import settle
 
@@ -113,6 +116,7 @@ def perplexity(inputs: Inputs, params: PerplexityParameters, out: Output, machin
     plain = [score.model_dump(mode="json") for score in scores]
     (out.path / "scores.json").write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     out.statistics["scores"] = plain
+    out.statistics["also_trained_on"] = also_trained_on(inputs.one("model"), {item.id for item in documents})
 
 
 def _encode(tokenizer_folder: Path, artifacts: Sequence[Artifact]) -> list[HeldOut]:
@@ -138,6 +142,17 @@ def _encode(tokenizer_folder: Path, artifacts: Sequence[Artifact]) -> list[HeldO
             hint="Raise `share` of corpus.hold_out, or read more documents.",
         )
     return found
+
+
+def also_trained_on(model: Artifact, ids: set[str]) -> int:
+    """How many of these documents are among those that the model was trained on, by content id."""
+    wanted = pa.array(sorted(ids), pa.string())
+    found: set[str] = set()
+    for artifact in model.lineage():
+        for path in sorted((artifact.path / OFFSETS_FOLDER).glob("*.parquet")):
+            column = pq.read_table(path, columns=["id"])["id"]
+            found.update(column.filter(pc.is_in(column, wanted)).to_pylist())
+    return len(found)
 
 
 def _predicted(document: HeldOut) -> int:

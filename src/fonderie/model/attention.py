@@ -27,30 +27,8 @@ def rope_tables(context: int, head_size: int, theta: float) -> tuple[Tensor, Ten
 def rotate(x_BTHD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
     """Turn each pair (i, i + D/2) by its position's angle: the "rotate half" pairing of Hugging Face Llama."""
     cos, sin = cos_TD[:, None].to(x_BTHD.dtype), sin_TD[:, None].to(x_BTHD.dtype)
-    rotated: Tensor = _Rotate.apply(x_BTHD, cos, sin)  # type: ignore[no-untyped-call]
-    return rotated
-
-
-class _Rotate(torch.autograd.Function):
-    """A rotation's gradient is the rotation back: nothing to save but the angles."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        ctx.save_for_backward(cos, sin)
-        return _turn(x, cos, sin)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        cos, sin = ctx.saved_tensors
-        return _turn(grads[0], cos, -sin), None, None
-
-
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    (a, b), (out_a, out_b) = x.chunk(2, dim=-1), out.chunk(2, dim=-1)
-    out_a.copy_(a).mul_(cos).addcmul_(b, sin, value=-1)
-    out_b.copy_(b).mul_(cos).addcmul_(a, sin)
-    return out
+    a, b = x_BTHD.chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
 
 def causal_attention(q_BTHD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor) -> Tensor:

@@ -4,8 +4,6 @@ Shapes live in names: B sequences, T positions, W width, H query heads, K key-va
 V vocabulary. Weights are [output, input], as in `torch.nn.Linear`.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -163,32 +161,11 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x_BTW: Tensor) -> Tensor:
-        """Normed, in fp32 if x is."""
-        normed: Tensor = _RMSNorm.apply(x_BTW, self.weight, self.epsilon)  # type: ignore[no-untyped-call]
-        return normed
-
-
-class _RMSNorm(torch.autograd.Function):
-    """Written out, as F.rms_norm has no fused CPU kernel: a third of its time (docs/log/0001-training-speed.md)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_() / x.shape[-1]
-        scale = mean_square.add_(epsilon).rsqrt_()
-        ctx.save_for_backward(x, weight, scale)
-        normed: Tensor = (x * scale).mul_(weight)
-        return normed.to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        (dy,) = grads
-        x, weight, scale = ctx.saved_tensors
-        normed = x * scale
-        dweight = (dy * normed).flatten(0, -2).sum(0)
-        dnormed = (dy * weight).float()
-        along = (dnormed * normed).mean(-1, keepdim=True)
-        dx = dnormed.addcmul_(normed, along, value=-1).mul_(scale)
-        return dx.to(x.dtype), dweight.to(weight.dtype), None
+        """Normed in fp32, returned in x's precision."""
+        # On CPU, 1.02 times as fast a training step as functional.rms_norm (docs/log/0001-training-speed.md).
+        x = x_BTW.float()
+        normed = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon)
+        return normed.to(x_BTW.dtype) * self.weight
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:

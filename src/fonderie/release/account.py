@@ -2,69 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
 from fonderie.core.manifest import Manifest
 from fonderie.corpus.hold_out import HELD_OUT, NOT_HELD_OUT
 from fonderie.evaluate.score import Score
-from fonderie.licences.verdict import Status, judge
-
-Branch = Literal["training", "evaluation", "other"]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LicenceCount(_Record):
-    """Documents read under one licence, and what that licence allows."""
-
-    licence: str
-    documents: int
-    status: Status
-    reason: str
-
-
-class Stage(_Record):
-    """What one step did to one source."""
-
-    call: str
-    step: str
-    branch: Branch
-    """Whether what it wrote was trained on, evaluated on, or neither."""
-    read: int
-    read_bytes: int
-    kept: int
-    kept_bytes: int
-    dropped: dict[str, int]
-    """Documents by reason, those held out included."""
-    edited: dict[str, int]
-
-
-class SourceReport(_Record):
-    """One source, from what was read to what the model makes of its held-out part."""
-
-    name: str
-    generated: bool
-    """Composed by the recipe itself, not read from files."""
-    read: int
-    read_bytes: int
-    licences: tuple[LicenceCount, ...]
-    stages: tuple[Stage, ...]
-    """In the order of the steps."""
-    dropped: dict[str, int]
-    """By reason, on the way to training; what was held out is not among them."""
-    edited: dict[str, int]
-    held_out: int
-    """Good documents that were kept from training in order to evaluate on them."""
-    kept: int
-    """Documents that were packed into tokens, or that are left if nothing was packed yet."""
-    tokens: int
-    token_share: float
-    """Of all packed tokens."""
-    scores: tuple[Score, ...]
+from fonderie.licences.verdict import judge
+from fonderie.release.records import Branch, LicenceCount, SourceReport, Stage
 
 
 def counted(manifest: Manifest) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 from fonderie.evaluate.score import ALL
 from fonderie.release.attribution import Attribution
 from fonderie.release.findings import Finding, overall
-from fonderie.release.report import Report, Training
+from fonderie.release.records import Report, Training
 from fonderie.release.tables import (
     cell,
     figure,
@@ -88,6 +88,7 @@ def write_card(facts: CardFacts) -> str:
         scores=markdown_table(scores_table(report.scores)) if report.scores else "",
         training=markdown_table(training_table(report)) if training_table(report).rows else "",
         circumstances=[circumstances(training) for training in report.trainings],
+        settings=[settings(training) for training in report.trainings],
         architecture=architecture(facts.config),
         credits=[credit(attribution) for attribution in facts.attributions],
         seconds=sum(entry.seconds for entry in report.lineage),
@@ -157,6 +158,12 @@ def circumstances(training: Training) -> str:
         f"{training.call} ({training.step}) took {training.seconds:,.0f} s on {hardware}, "
         f"{environment.get('cores', 'unknown')} cores. Energy: {spent}."
     )
+
+
+def settings(training: Training) -> str:
+    """The parameters of one training that the recipe or their defaults set."""
+    given = [f"{name} = {value}" for name, value in training.parameters.items() if value is not None]
+    return cell(f"Settings of {training.call}: {', '.join(given)}.")
 
 
 def credit(attribution: Attribution) -> str:

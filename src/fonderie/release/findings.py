@@ -14,15 +14,16 @@ from pydantic import BaseModel, ConfigDict
 
 from fonderie.core.manifest import FileEntry, Manifest
 from fonderie.licences.verdict import judge
-from fonderie.release.account import SourceReport, counted, generates, reads_sources
+from fonderie.release.account import counted, generates, reads_sources
 from fonderie.release.layout import manifest_name
-from fonderie.release.report import Report, relaxed
+from fonderie.release.records import Report, SourceReport
+from fonderie.release.report import relaxed
 
 Criterion = Literal["use", "data", "method"]
 Outcome = Literal["pass", "partial", "fail", "unknown"]
 Level = Literal["declared", "present", "parsed", "verified"]
 
-_WORST_FIRST: tuple[Outcome, ...] = ("fail", "unknown", "partial", "pass")
+FINDINGS_ORDER: tuple[Outcome, ...] = ("fail", "unknown", "partial", "pass")
 _BY_STATUS: dict[str, Outcome] = {"free": "pass", "restricted": "fail", "unknown": "unknown"}
 
 
@@ -73,11 +74,11 @@ def openness_findings(
         _software(manifests, files),
         *_sources(report, manifests, files),
         _record(manifests, files),
-        _evaluation(report, files),
+        _evaluation(report, manifests, files),
         _checkpoints(manifests),
         _replay(),
     ]
-    return sorted(found, key=lambda finding: _WORST_FIRST.index(finding.verdict))
+    return sorted(found, key=lambda finding: FINDINGS_ORDER.index(finding.verdict))
 
 
 def overall(findings: Sequence[Finding]) -> dict[Criterion, Outcome]:
@@ -86,7 +87,7 @@ def overall(findings: Sequence[Finding]) -> dict[Criterion, Outcome]:
     return {
         criterion: min(
             (finding.verdict for finding in findings if finding.criterion == criterion),
-            key=_WORST_FIRST.index,
+            key=FINDINGS_ORDER.index,
             default="unknown",
         )
         for criterion in criteria
@@ -303,16 +304,23 @@ def _record(manifests: Sequence[Manifest], files: Files) -> Finding:
     )
 
 
-def _evaluation(report: Report, files: Files) -> Finding:
+def _evaluation(report: Report, manifests: Sequence[Manifest], files: Files) -> Finding:
     there = bool(report.scores) and "scores.json" in files
     documents = max((score.n for score in report.scores), default=0)
+    # A maker who does not count them leaves it open, and open is not none.
+    counts = [
+        manifest.statistics.get("also_trained_on") for manifest in manifests if "scores" in manifest.statistics
+    ]
+    clean = there and all(count == 0 for count in counts)
+    known = ", ".join("an unknown number" if count is None else f"{count:,}" for count in counts)
     return Finding(
         rule="method.evaluation",
         criterion="method",
-        verdict="pass" if there else "partial",
-        level="present",
+        verdict="pass" if clean else "partial",
+        level="parsed",
         summary=(
-            f"Scores on up to {documents:,} held-out documents are included, with intervals and method."
+            f"Scores on {documents:,} held-out documents are included, with intervals and method; of these "
+            f"{'none' if clean else known} were also trained on, by content id."
             if there
             else "No evaluation is included."
         ),

@@ -16,7 +16,8 @@ from fonderie.release.attribution import Attribution
 from fonderie.release.card import CardFacts, write_card
 from fonderie.release.findings import Finding, openness_findings
 from fonderie.release.layout import ReleaseIndex
-from fonderie.release.report import Report, call_names, report_of, to_markdown
+from fonderie.release.records import Report
+from fonderie.release.report import call_names, report_of, to_markdown
 
 PAGES = ("report.json", "report.md", "ledger.json", "findings.json", "README.md")
 

@@ -6,68 +6,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-
 from fonderie.core.manifest import Manifest
 from fonderie.core.step import Artifact
 from fonderie.evaluate.score import Score
-from fonderie.release.account import SourceReport, account
+from fonderie.release import tables
+from fonderie.release.account import account
+from fonderie.release.records import LineageEntry, Report, SourceReport, Training
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-FORMAT = 1
-
-
-class LineageEntry(BaseModel):
-    """One making: which step, from what, into what, in how much time."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    call: str
-    """The recipe's name for it, or the step's where no lock says."""
-    step: str
-    version: int
-    key: str
-    digest: str
-    inputs: dict[str, tuple[str, ...]]
-    """Calls by port."""
-    seconds: float
-    joules: float | None
-    """None where nothing measured it."""
-
-
-class Training(BaseModel):
-    """One training step, as its manifest tells it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    call: str
-    step: str
-    parameters: dict[str, Any]
-    statistics: dict[str, Any]
-    measured: dict[str, Any]
-    environment: dict[str, Any]
-    seconds: float
-    energy: dict[str, Any]
-
-
-class Report(BaseModel):
-    """Everything below is a walk over manifests; nothing is measured anew."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = FORMAT
-    warnings: tuple[str, ...]
-    """What restricts use or is unknown; shown before anything else."""
-    sources: tuple[SourceReport, ...]
-    tokens: int
-    """Packed, all sources; 0 if nothing was packed."""
-    trainings: tuple[Training, ...]
-    scores: tuple[Score, ...]
-    """All of them, those over all sources included."""
-    lineage: tuple[LineageEntry, ...]
-    """Inputs before what they feed."""
+__all__ = ["Report", "build_report", "gather", "render", "report_of", "to_markdown"]
 
 
 def build_report(artifacts: Iterable[Artifact], lock: Mapping[str, Any] | None = None) -> Report:
@@ -158,13 +107,9 @@ def _lineage_entry(manifest: Manifest, manifests: Sequence[Manifest], calls: Map
 
 def render(report: Report) -> "RenderableType":
     """The report for a terminal: warnings first, then tables."""
-    from fonderie.release.tables import to_rich
-
-    return to_rich(report)
+    return tables.to_rich(report)
 
 
 def to_markdown(report: Report) -> str:
     """The report as Markdown: warnings first, then tables."""
-    from fonderie.release.tables import to_markdown as write
-
-    return write(report)
+    return tables.to_markdown(report)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from fonderie.core.digest import short
 from fonderie.corpus.hold_out import HELD_OUT, NOT_HELD_OUT
 from fonderie.evaluate.score import ALL, Score
-from fonderie.release.account import SourceReport, Stage
-from fonderie.release.report import Report
+from fonderie.release.records import Report, SourceReport, Stage
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+_WORDS = {"tokens": "tokens seen", "flops": "FLOPs", "flops_formula": "FLOPs counted as"}
 _ESCAPED = str.maketrans({"\\": "\\\\", "`": "\\`", "*": "\\*", "|": "\\|", "<": "&lt;", ">": "&gt;", "\0": " "})
 _LINK = re.compile(r"\](?=[\[(:])")
 """A bracket that would end the text of a link; others are left, for intervals to stay readable."""
@@ -151,7 +151,7 @@ def training_table(report: Report) -> Table:
 def _facts(values: dict[str, object]) -> Iterable[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, bool | int | float | str):
-            yield name.replace("_", " "), quantity(value)
+            yield _WORDS.get(name, name.replace("_", " ")), quantity(value)
 
 
 def lineage_table(report: Report) -> Table:
@@ -177,12 +177,12 @@ def lineage_table(report: Report) -> Table:
 
 
 def quantity(value: object) -> str:
-    """A figure for people: thousands set apart, floats to four significant digits."""
+    """A figure for people: thousands set apart, floats to four digits, the very large as powers of ten."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.4g}" if abs(value) < 1e4 or abs(value) >= 1e15 else f"{value:,.0f}"
+    if abs(value) >= 1e12:
+        return f"{value:.3e}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def figure(score: Score) -> str:

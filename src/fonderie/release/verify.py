@@ -144,7 +144,9 @@ def _check_pages(
             )
         )
     except Exception as error:  # a stranger's statistics may have any shape, and any may fail in its own way
-        return _check("pages", [f"the pages cannot be written again: {type(error).__name__}: {error}"], "")
+        return _check(
+            "pages", [f"the pages cannot be written again: {type(error).__name__}: {str(error)[:200]}"], ""
+        )
     problems = [
         f"{name}: not what release.bundle version {BUNDLE_VERSION} writes from the manifests"
         for name, text in written.texts.items()

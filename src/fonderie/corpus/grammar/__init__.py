@@ -7,11 +7,13 @@ is this project's own writing, published under CC0-1.0.
 
 import random
 
+from fonderie.corpus.grammar.arithmetic import arithmetic
 from fonderie.corpus.grammar.composition import Composition
 from fonderie.corpus.grammar.conversations import dialogue
+from fonderie.corpus.grammar.questions import question
 from fonderie.corpus.grammar.stories import story
 
-_COMPOSERS = {"story": story, "dialogue": dialogue}
+_COMPOSERS = {"story": story, "dialogue": dialogue, "question": question, "arithmetic": arithmetic}
 
 KINDS: tuple[str, ...] = tuple(_COMPOSERS)
 """What `compose` can compose."""

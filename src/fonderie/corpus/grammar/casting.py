@@ -108,9 +108,10 @@ def _animal(rng: random.Random, used: set[str], *, old: bool) -> Referent:
 def _thing(rng: random.Random, selector: str, used: set[str]) -> Referent:
     paths, plus, groups = selector.partition("+")
     noun = _fresh(rng, _nouns(paths), used, key=lambda noun: noun.lemma)
-    if not plus or noun.lemma.startswith(("petit", "vieux", "grand")):
-        return _referent(noun, "", "")
-    return _referent(noun, pick(rng, lexicon.adjectives(pick(rng, groups.split("|")))), "")
+    epithet = pick(rng, lexicon.adjectives(pick(rng, groups.split("|")))) if plus else ""
+    # No second adjective on `petite ville`, and none after a complement, where its agreement would be read twice.
+    crowded = noun.lemma.startswith(("petit", "vieux", "grand")) or (" " in noun.lemma and not lexicon.precedes(epithet))
+    return _referent(noun, "" if crowded else epithet, "")
 
 
 def _nouns(selector: str) -> Sequence[Noun]:

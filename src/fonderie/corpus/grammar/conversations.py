@@ -1,7 +1,8 @@
 """Conversations: everyday dialogues, from the exchanges of `dialogues.toml`."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fonderie.corpus.grammar.casting import cast
 from fonderie.corpus.grammar.composition import Composition
@@ -18,6 +19,14 @@ def conversation(turns: Sequence[str], metadata: dict[str, str]) -> Composition:
     return Composition("\n".join(lines), "conversation", None, metadata)
 
 
+def pair(rng: random.Random, table: Mapping[str, Any], asked: str, answered: str) -> Sequence[str]:
+    """Two templates that go together: one of the table's `pairs`, or any of its questions with any of its answers."""
+    if "pairs" in table:
+        chosen: Sequence[str] = pick(rng, table["pairs"])
+        return chosen
+    return pick(rng, table[asked]), pick(rng, table[answered])
+
+
 def dialogue(rng: random.Random) -> Composition:
     """An everyday exchange of four to ten turns."""
     data = load("dialogues")
@@ -27,6 +36,5 @@ def dialogue(rng: random.Random) -> Composition:
     for exchange in schema["exchange"]:
         if exchange.get("optional") and rng.random() < 0.5:
             continue
-        turns.append(scene.render(pick(rng, exchange["user"])))
-        turns.append(scene.render(pick(rng, exchange["assistant"])))
+        turns += [scene.render(template) for template in pair(rng, exchange, "user", "assistant")]
     return conversation(turns, {"kind": "dialogue", "schema": schema["name"]})

@@ -2,7 +2,7 @@
 
     text     literal French, written in full: `de {hero}` gives `du renard` or `d'Anna` (see `sandhi`)
     [a|b|]   one of the alternatives, drawn evenly; they may nest and may be empty
-    <name>   one sentence of the shared list `name`, or of `name_tale`, `name_told`, `name_now` where it depends on
+    <name>   the template bound to `name`, or one sentence of the shared list `name`, or of `name_tale`, `name_told`, `name_now` where it depends on
              the register; `<sky=season>`: of the list `sky_hiver` when `season` is bound to winter
     {…}      a slot, one of:
 
@@ -10,7 +10,8 @@
     {hero.un}         the noun with a determiner or in a role: see `referents.OPERATIONS`
     {key.un*}         the same with the epithet: `une clé rouillée`
     {apple.compte=n}  an operation with an argument
-    {content@hero}    an adjective or participle that agrees; `$mood` takes the word bound to `mood`
+    {content@hero}    an adjective or participle that agrees; `$mood` takes the word bound to `mood`; `hero_s`: of
+                      several heroes
     {aller@hero:im}   a verb that agrees, in a tense of `conjugation` or in a role of the register:
                       `E` event, `B` background, `A` what was before, `F` what was to come
     {ne se lever pas@hero:E}     the verb with its negation and clitics, placed as the tense wants them

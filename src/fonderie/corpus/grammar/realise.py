@@ -65,6 +65,8 @@ class Scene:
 
     def _options(self, rule: notation.Rule) -> Sequence[str]:
         name = rule.name
+        if isinstance(bound := self.bindings.get(name), str):
+            return (bound,)
         if rule.variable:
             return self.rules[f"{name}_{self._referent(rule.variable).noun}"]  # type: ignore[no-any-return]
         return self.rules.get(f"{name}_{self.register}") or self.rules[name]
@@ -74,12 +76,12 @@ class Scene:
 
     def _subject(self, subject: str) -> tuple[int, str, bool]:
         """Person, gender and number of a subject: `hero`, `hero+friend`, `tu`, `je=hero`."""
-        first, _, rest = subject.partition("=")
+        first, _, rest = self._word(subject).partition("=")
         if first in _PERSONS:
             person = _PERSONS[first]
             gender = self._subject(rest)[1] if rest else ("f" if first.startswith("elle") else "m")
             return person, gender, person in (3, 5)
-        names = subject.split("+")
+        names = first.split("+")
         feminine = all(self._gender(name) == "f" for name in names)
         many = len(names) > 1 or names[0].endswith("_s")
         return (5 if many else 2), ("f" if feminine else "m"), many
@@ -118,6 +120,10 @@ class Scene:
             return bound.name or referents.noun_phrase(bound, bound.determiner, epithet=node.epithet)
         if operation == "vocatif":
             return bound.name or bound.noun
+        if operation == "genre":
+            return "féminin" if bound.gender == "f" else "masculin"
+        if operation == "en":
+            return referents.in_country(bound)
         if referents.is_pronoun(operation):
             return referents.pronoun(operation, bound.gender, many=False)
         if operation == "intro":
@@ -134,7 +140,8 @@ class Scene:
         return referents.noun_phrase(bound, operation, epithet=node.epithet)
 
     def _action(self, node: notation.Action) -> str:
-        tense = REGISTERS[self.register].get(node.tense, node.tense)
+        tense = self._word(node.tense)
+        tense = REGISTERS[self.register].get(tense, tense)
         person, gender, many = self._subject(node.subject)
         verb = lexicon.verb(self._word(node.verb))
         clitics, reflexive, antecedent = [], False, ""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fonderie.corpus.grammar.lexicon import precedes
-from fonderie.corpus.grammar.morphology import agree, number_words
+from fonderie.corpus.grammar.morphology import agree, begins_with_vowel_sound, number_words
 from fonderie.corpus.grammar.sandhi import MARK
 
 
@@ -55,11 +55,11 @@ OPERATIONS = (
     *_DETERMINERS,
     *_PLURALS,
     *_PRONOUNS,
-    *("alt", "compte", "décompte", "à", "dans", "dans_un", "vers", "intro", "vocatif"),
+    *("alt", "en", "genre", "compte", "décompte", "à", "dans", "dans_un", "vers", "intro", "vocatif"),
 )
 """Determiners (`un`, `les`, `son`, `du` partitive, `d` plural after `de`), pronouns (`il`, `lui`, `cod`, `coi`),
 `compte=n` (`3 pommes`) and `décompte=n` (`trois pommes`), `à`, `vers`, `dans` and `dans_un` (where, with the place's
-own preposition), `intro` (first mention), `alt` (name or noun), `vocatif`."""
+own preposition), `intro` (first mention), `alt` (name or noun), `vocatif`, `en` (`en France`, `au Japon`), `genre` (`masculin`)."""
 
 
 def noun_phrase(referent: Referent, determiner: str, *, epithet: bool) -> str:
@@ -100,6 +100,12 @@ def pronoun(kind: str, gender: str, *, many: bool) -> str:
 def is_pronoun(operation: str) -> bool:
     """Whether the operation gives a pronoun."""
     return operation in _PRONOUNS
+
+
+def in_country(referent: Referent) -> str:
+    """`en France`, `en Irlande`, `au Portugal`."""
+    feminine = referent.gender == "f" or begins_with_vowel_sound(referent.noun)
+    return f"{'en' if feminine else 'au'} {referent.noun}"
 
 
 def introduction(referent: Referent, *, variant: bool) -> str:

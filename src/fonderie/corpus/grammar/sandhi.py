@@ -22,7 +22,7 @@ _ELIDED = re.compile(
 )
 _CONTRACTED = re.compile(rf"\b([Dd]e|[ÀàAa]) (les?){MARK} ")
 _CONTRACTIONS = {"de le": "du", "de les": "des", "à le": "au", "à les": "aux"}
-_START = re.compile(r"(?:^|(?<=\. )|(?<=\n)|(?<=— )|(?<= : « ))([a-zà-ÿœ])")
+_START = re.compile(r"(?:^|(?<=\. )|(?<=\n)|(?<=— ))([a-zà-ÿœ])")
 
 
 def _bind(match: re.Match[str]) -> str:
@@ -58,5 +58,5 @@ def join(text: str) -> str:
 
 
 def polish(text: str) -> str:
-    """`join`, then a capital at the start of the text, after a full stop, a line break, a dash or `: «`."""
+    """`join`, then a capital at the start of the text, after a full stop, a line break or a dash."""
     return _START.sub(lambda match: match[1].upper(), join(text))

@@ -1,0 +1,60 @@
+"""Batches of token ids: the batch of any step, from the step's number alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fonderie.core.errors import InputError
+from fonderie.tokens.shards import TokenStream
+from fonderie.train.order import permute
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Sequence i is tokens i·T … i·T + T of the stream: T inputs, each with the token after it as its target.
+
+    Steps count from 1. Every epoch holds each sequence once, in an order of its own; a batch may end one epoch and
+    begin the next. The last tokens of the stream, fewer than a sequence, are not seen.
+    """
+
+    stream: TokenStream
+    context: int
+    """T: inputs per sequence."""
+    batch: int
+    """Sequences per step."""
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.sequences < 1:
+            raise InputError(
+                f"{self.stream.folder} has {len(self.stream)} tokens, too few for one sequence of {self.context}",
+                hint="Give more documents, or a shorter context.",
+            )
+
+    @property
+    def sequences(self) -> int:
+        """Sequences in one epoch."""
+        return sequences_in(len(self.stream), self.context)
+
+    def indices(self, step: int) -> NDArray[np.int64]:
+        """The numbers of the sequences of one step."""
+        first = (step - 1) * self.batch
+        epochs, positions = np.divmod(np.arange(first, first + self.batch), self.sequences)
+        return np.concatenate(
+            [
+                permute(positions[epochs == epoch], self.sequences, self.seed, int(epoch))
+                for epoch in np.unique(epochs)
+            ]
+        )
+
+    def __call__(self, step: int) -> NDArray[np.int64]:
+        """The ids of one step, [batch, context + 1]."""
+        T = self.context
+        rows = [self.stream.read(int(i) * T, int(i) * T + T + 1) for i in self.indices(step)]
+        return np.stack(rows).astype(np.int64)
+
+
+def sequences_in(tokens: int, context: int) -> int:
+    """Whole sequences in a stream: each needs one token beyond its inputs, which the next one may share."""
+    return (tokens - 1) // context

@@ -1,0 +1,85 @@
+import json
+import os
+
+import pytest
+import torch
+
+from fonderie.core.errors import StoreError
+from fonderie.train import checkpoint
+
+TENSORS = {
+    "model": {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(2.5, dtype=torch.bfloat16)},
+    "random": {"cpu": torch.get_rng_state()},
+}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return checkpoint.save(tmp_path / "checkpoints", tmp_path / "aside", 40, TENSORS, {"tokens": 7})
+
+
+def test_what_is_saved_is_loaded(saved):
+    found = checkpoint.load(saved)
+    assert (found.step, found.facts) == (40, {"tokens": 7})
+    assert found.tensors.keys() == TENSORS.keys()
+    for name, group in TENSORS.items():
+        assert all(torch.equal(found.tensors[name][key], value) for key, value in group.items())
+        assert all(found.tensors[name][key].dtype == value.dtype for key, value in group.items())
+
+
+def test_saving_again_replaces_and_gives_the_same_bytes(saved, tmp_path):
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    assert checkpoint.save(tmp_path / "checkpoints", tmp_path / "aside", 40, TENSORS, {"tokens": 7}) == saved
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+    assert list((tmp_path / "aside").iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "random.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_damage_is_named(saved, file, damage):
+    path = saved / file
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    else:
+        path.unlink()
+    with pytest.raises(StoreError, match=file):
+        checkpoint.load(saved)
+
+
+def test_a_changed_fact_is_damage(saved):
+    state = json.loads((saved / "state.json").read_text())
+    state["facts"]["tokens"] = 8
+    (saved / "state.json").write_text(json.dumps(state))
+    with pytest.raises(StoreError, match=r"state\.json is not what was written"):
+        checkpoint.load(saved)
+
+
+def test_the_latest_is_the_highest_step_whatever_the_clock_says(tmp_path):
+    paths = [
+        checkpoint.save(tmp_path, tmp_path / "aside", step, TENSORS, {}) for step in (100_000_000, 99_999_999, 5)
+    ]
+    os.utime(paths[0], (0, 0))
+    (tmp_path / "step-notes").mkdir()
+    assert checkpoint.latest(tmp_path) == paths[0]
+    checkpoint.prune(tmp_path, 2)
+    assert checkpoint.all_of(tmp_path) == [paths[1], paths[0]]
+    checkpoint.prune(tmp_path, 0)
+    assert checkpoint.latest(tmp_path) is None
+
+
+def test_a_half_written_latest_is_not_passed_over(saved):
+    (saved.parent / "step-00000080").mkdir()
+    latest = checkpoint.latest(saved.parent)
+    assert latest is not None
+    with pytest.raises(StoreError, match=r"step-00000080/state\.json"):
+        checkpoint.load(latest)
+
+
+def test_what_a_crash_left_aside_is_not_in_the_way(tmp_path):
+    (tmp_path / "aside" / "step-00000001").mkdir(parents=True)
+    (tmp_path / "aside" / "step-00000001" / "model.safetensors").write_bytes(b"half")
+    assert checkpoint.load(checkpoint.save(tmp_path, tmp_path / "aside", 1, TENSORS, {})).step == 1
