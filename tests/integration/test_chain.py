@@ -129,7 +129,7 @@ def test_a_restricted_source_is_refused_then_relaxed_and_said_first(tmp_path: Pa
     nc = ("--set", "tales.licence=CC-BY-NC-4.0")
     said = fonderie("run", TINY, "--store", store, *nc, status=1)
     assert "'tales' is under CC-BY-NC-4.0, which is restricted" in " ".join(said.split())
-    relaxed = (*nc, "--set", 'policy.also_allow=["CC-BY-NC-4.0"]', "--set", "base.steps=5")
+    relaxed = (*nc, "--set", 'policy.also_allow=["CC-BY-NC-4.0"]', "--set", "base.duration=5 steps")
     said = fonderie("run", TINY, "--store", tmp_path / "store", *relaxed)
     assert said.index("RESTRICTED") < said.index("Release")
     card = (tmp_path / "store/releases/tiny/README.md").read_text()
@@ -140,7 +140,7 @@ def test_a_restricted_source_is_refused_then_relaxed_and_said_first(tmp_path: Pa
 def kill_while_training(store: Path, seconds: float) -> bool:
     """Kill the run some time after its training began; whether it was still running."""
     process = subprocess.Popen(
-        command("run", TINY, "--store", store, "--set", "base.steps=400"), stdout=subprocess.DEVNULL, start_new_session=True
+        command("run", TINY, "--store", store, "--set", "base.duration=400 steps"), stdout=subprocess.DEVNULL, start_new_session=True
     )
     events = store / "runs/tiny/events.jsonl"
     while process.poll() is None:
@@ -157,7 +157,7 @@ def kill_while_training(store: Path, seconds: float) -> bool:
 
 @pytest.mark.slow
 def test_killed_three_times_the_artifact_is_the_same_to_the_last_byte(store: Path, tmp_path: Path) -> None:
-    longer = ("--set", "base.steps=400", "--json")
+    longer = ("--set", "base.duration=400 steps", "--json")
     whole = json.loads(fonderie("run", TINY, "--store", tmp_path / "whole", *longer, "--until", "base"))
     broken = tmp_path / "broken"
     kills = sum(kill_while_training(broken, seconds) for seconds in (1.5, 2.5, 3.5))

@@ -2,10 +2,25 @@ import json
 
 import numpy as np
 import pytest
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
+from fonderie.tokens.conversation import SPECIAL_TOKENS
 from fonderie.tokens.shards import Extent, ShardIndex, TokenStream, write_shard
 
-VOCABULARY = 48
+VOCABULARY = 256 + len(SPECIAL_TOKENS)
+
+
+@pytest.fixture
+def tokenizer_folder(tmp_path):
+    """A tokenizer artifact that knows bytes and special tokens, and no merges."""
+    folder = tmp_path / "tokenizer"
+    folder.mkdir()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate([*SPECIAL_TOKENS, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL_TOKENS])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
 
 
 @pytest.fixture
@@ -15,11 +30,11 @@ def tokens_folder(tmp_path):
     folder.mkdir()
     entries = []
     for number, count in enumerate((30, 5, 17)):
-        starts = generator.integers(VOCABULARY, size=count)
+        starts = generator.integers(48, size=count)
         documents = [
             (
                 Extent(f"{number}-{i}", "s", "o", "CC0-1.0", 0, 0, 0),
-                [int(start + j) % VOCABULARY for j in range(20 + i)],
+                [int(start + j) % 48 for j in range(20 + i)],
             )
             for i, start in enumerate(starts)
         ]

@@ -137,7 +137,7 @@ def architecture(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         "num_key_value_heads": "key-value heads",
         "intermediate_size": "feed-forward width",
         "vocab_size": "vocabulary",
-        "max_position_embeddings": "context, in tokens",
+        "max_position_embeddings": "context (tokens)",
     }
     return [(word, quantity(config[name])) for name, word in words.items() if name in config]
 
@@ -174,7 +174,8 @@ def credit(attribution: Attribution) -> str:
     if more:
         authors += f"; and {more:,} more, all named in attribution.json"
     licences = ", ".join(f"{licence} ({count:,})" for licence, count in attribution.licences.items())
-    text = f"{attribution.documents:,} documents from {attribution.origins:,} origins; {licences}; by {authors}."
+    counts = f"documents: {attribution.documents:,}, from files or addresses: {attribution.origins:,}"
+    text = f"{counts}; {licences}; by {authors}."
     if attribution.collection_licences:
         text += f" The collection itself is under {', '.join(attribution.collection_licences)}."
     return f"**{cell(attribution.source)}**: {cell(text)}"

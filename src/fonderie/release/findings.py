@@ -265,7 +265,7 @@ def _read(source: SourceReport, readers: Sequence[Manifest], files: Files) -> Fi
         verdict="partial" if read else "unknown",
         level="parsed",
         summary=(
-            f"The {len(read):,} files of {source.name} are named and hashed, not distributed with this release."
+            f"The files of {source.name} ({len(read):,}) are named and hashed, not distributed with this release."
             if read
             else f"Nothing says which files {source.name} was read from."
         ),

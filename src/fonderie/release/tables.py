@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 _WORDS = {"tokens": "tokens seen", "flops": "FLOPs", "flops_formula": "FLOPs counted as"}
+TEXT_WIDTH = 10
+"""A column of words is never squeezed further than this, or than its title."""
 _ESCAPED = str.maketrans({"\\": "\\\\", "`": "\\`", "*": "\\*", "|": "\\|", "<": "&lt;", ">": "&gt;", "\0": " "})
 _LINK = re.compile(r"\](?=[\[(:])")
 """A bracket that would end the text of a link; others are left, for intervals to stay readable."""
@@ -51,37 +53,36 @@ def tables(report: Report) -> list[Table]:
 
 
 def sources_table(sources: Sequence[SourceReport]) -> Table:
-    """One row per source, from documents read to bits per byte."""
+    """One row per source, from documents read to bits per byte; cells of several lines, to fit 80 columns."""
     rows = [
         (
-            source.name,
-            "generated" if source.generated else "read",
-            ", ".join(count.licence for count in source.licences) or "none recorded",
+            f"{source.name}\n{'generated' if source.generated else 'read'}",
+            "\n".join(count.licence for count in source.licences) or "none recorded",
             f"{source.read:,}",
             f"{sum(source.dropped.values()):,}",
             f"{sum(source.edited.values()):,}",
             f"{source.held_out:,}",
             f"{source.kept:,}",
-            f"{source.tokens:,}",
-            f"{source.token_share:.1%}" if source.tokens else "",
-            "; ".join(figure(score) for score in source.scores if score.name == "bits_per_byte"),
+            f"{source.tokens:,}\n{source.token_share:.1%}" if source.tokens else "0",
+            "\n".join(figure(score, "\n") for score in source.scores if score.name == "bits_per_byte"),
         )
         for source in sources
     ]
     columns = (
         Column("source"),
-        Column("how"),
         Column("licence"),
         Column("read", number=True),
         Column("dropped", number=True),
         Column("edited", number=True),
-        Column("held out", number=True),
+        Column("held\nout", number=True),
         Column("kept", number=True),
         Column("tokens", number=True),
-        Column("share", number=True),
-        Column("bits per byte [95 %]"),
+        Column("bits per byte", number=True),
     )
-    note = "Documents, but for tokens. Held out: good documents kept from training in order to evaluate on them."
+    note = (
+        "Documents, but for tokens. Held out: good documents kept from training in order to evaluate on them. "
+        "Bits per byte with its 95 % interval and n documents; lower is better."
+    )
     return Table("Sources", columns, tuple(rows), note)
 
 
@@ -185,9 +186,10 @@ def quantity(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
-def figure(score: Score) -> str:
-    """A score in one line, never without its interval and n."""
-    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}], n = {score.n:,}"
+def figure(score: Score, between: str = ", ") -> str:
+    """A score, never without its interval and n."""
+    interval = f"[{score.low:.3f}, {score.high:.3f}]"
+    return f"{score.value:.3f}{' ' if between == ', ' else between}{interval}{between}n = {score.n:,}"
 
 
 def to_rich(report: Report) -> "RenderableType":
@@ -209,9 +211,19 @@ def laid_out(table: Table) -> "RenderableType":
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    laid = RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    laid = RichTable(
+        title=table.title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for column in table.columns:
-        laid.add_column(column.title, justify="right" if column.number else "left", no_wrap=column.number)
+        if column.number:
+            laid.add_column(column.title, justify="right", no_wrap=True)
+        else:
+            laid.add_column(column.title, min_width=min(len(column.title), TEXT_WIDTH), overflow="fold")
     for row in table.rows:
         laid.add_row(*map(Text, row))  # Text: what documents say is never read as markup
     return Group(laid, Text(table.note + "\n", style="dim")) if table.note else laid
@@ -228,9 +240,9 @@ def to_markdown(report: Report) -> str:
 def markdown_table(table: Table, *, heading: str = "") -> str:
     """One table as Markdown; with a heading, its title above it."""
     lines = [f"{heading} {table.title}", ""] if heading else []
-    lines.append(_line(column.title for column in table.columns))
+    lines.append(_line(column.title.replace("\n", " ") for column in table.columns))
     lines.append(_line("---:" if column.number else "---" for column in table.columns))
-    lines += [_line(map(cell, row)) for row in table.rows]
+    lines += [_line("<br>".join(map(cell, text.split("\n"))) for text in row) for row in table.rows]
     if table.note:
         lines += ["", cell(table.note)]
     return "\n".join(lines) + "\n"

@@ -13,7 +13,6 @@ A cast entry is a list of strings (one is drawn as it stands) or a selector:
 
 import random
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from fonderie.corpus.grammar import lexicon
@@ -98,7 +97,7 @@ def _person(rng: random.Random, kind: str, used: set[str]) -> Referent:
 
 
 def _animal(rng: random.Random, used: set[str], *, old: bool) -> Referent:
-    noun = _fresh(rng, _nouns(_OLD_ANIMALS if old else _ANIMALS), used, key=lambda noun: noun.lemma)
+    noun = _fresh(rng, lexicon.nouns(_OLD_ANIMALS if old else _ANIMALS), used, key=lambda noun: noun.lemma)
     name = "" if old or rng.random() < 0.7 else _fresh(rng, load("people")["names"]["animal"], used, key=str)
     group = "character" if rng.random() < 0.7 else "fur"
     epithet = "vieux" if old else pick(rng, lexicon.adjectives(group)) if rng.random() < 0.8 else ""
@@ -107,22 +106,11 @@ def _animal(rng: random.Random, used: set[str], *, old: bool) -> Referent:
 
 def _thing(rng: random.Random, selector: str, used: set[str]) -> Referent:
     paths, plus, groups = selector.partition("+")
-    noun = _fresh(rng, _nouns(paths), used, key=lambda noun: noun.lemma)
+    noun = _fresh(rng, lexicon.nouns(paths), used, key=lambda noun: noun.lemma)
     epithet = pick(rng, lexicon.adjectives(pick(rng, groups.split("|")))) if plus else ""
     # No second adjective on `petite ville`, and none after a complement, where its agreement would be read twice.
     crowded = noun.lemma.startswith(("petit", "vieux", "grand")) or (" " in noun.lemma and not lexicon.precedes(epithet))
     return _referent(noun, "" if crowded else epithet, "")
-
-
-def _nouns(selector: str) -> Sequence[Noun]:
-    if selector.startswith("of:"):
-        return _named(selector)
-    return lexicon.nouns(selector)
-
-
-@cache
-def _named(selector: str) -> Sequence[Noun]:
-    return tuple(lexicon.noun(lemma) for lemma in selector[3:].split(","))
 
 
 def _referent(noun: Noun, epithet: str, name: str) -> Referent:

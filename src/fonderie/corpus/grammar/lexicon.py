@@ -57,10 +57,12 @@ def noun_index() -> Mapping[str, tuple[Noun, ...]]:
 
 @cache
 def nouns(selector: str) -> tuple[Noun, ...]:
-    """The nouns of a selector: dotted paths of `nouns.toml` joined by `|`, each noun once."""
+    """The nouns of a selector, each once: dotted paths of `nouns.toml`, or lists `of:lion,ours`, joined by `|`."""
     found: dict[str, Noun] = {}
-    for path in selector.split("|"):
-        found.update((noun.lemma, noun) for noun in noun_index()[path])
+    for part in selector.split("|"):
+        listed = part.startswith("of:")
+        group = [noun(lemma) for lemma in part[3:].split(",")] if listed else noun_index()[part]
+        found.update((entry.lemma, entry) for entry in group)
     return tuple(found.values())
 
 
