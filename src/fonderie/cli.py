@@ -22,6 +22,7 @@ from fonderie.core.errors import FonderieError
 from fonderie.core.machine import available_cores
 
 STORE_VARIABLE = "FONDERIE_STORE"
+PIPE_COLUMNS = 120
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,8 +120,8 @@ def _run(options: argparse.Namespace) -> int:
         wait=not options.no_wait,
     )
     if options.check:
-        return commands.check(request, Console(), as_json=options.json)
-    return commands.run(request, Console(), as_json=options.json)
+        return commands.check(request, _console(), as_json=options.json)
+    return commands.run(request, _console(), as_json=options.json)
 
 
 def _add_show(verbs: Any) -> None:
@@ -130,7 +131,11 @@ def _add_show(verbs: Any) -> None:
     )
     _add_store(parser)
     _add_json(parser)
-    parser.set_defaults(command=lambda options: commands.show(options.what, options.store, Console(), options.json))
+    parser.set_defaults(command=_show)
+
+
+def _show(options: argparse.Namespace) -> int:
+    return commands.show(options.what, options.store, _console(), options.json)
 
 
 def _add_why(verbs: Any) -> None:
@@ -150,7 +155,7 @@ def _why(options: argparse.Namespace) -> int:
     if options.json:
         _print_json([asdict(trail) for trail in trails])
     else:
-        commands.print_trails(trails, options.query, Console())
+        commands.print_trails(trails, options.query, _console())
     return 0 if trails else 1
 
 
@@ -158,7 +163,7 @@ def _add_verify(verbs: Any) -> None:
     parser = verbs.add_parser("verify", help="hash a release again and check the chain from weights to sources")
     parser.add_argument("release", type=Path, metavar="RELEASE")
     _add_json(parser)
-    parser.set_defaults(command=lambda options: commands.verify(options.release, Console(), options.json))
+    parser.set_defaults(command=lambda options: commands.verify(options.release, _console(), options.json))
 
 
 def _add_chat(verbs: Any) -> None:
@@ -202,8 +207,14 @@ def _doctor(options: argparse.Namespace) -> int:
     if options.json:
         _print_json([asdict(check) for check in examined])
     else:
-        Console().print(render(examined))
+        _console().print(render(examined))
     return 1 if any(check.status == "missing" for check in examined) else 0
+
+
+def _console() -> Console:
+    """Standard output; a pipe or a file has no width of its own, and tables need some."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_COLUMNS)
 
 
 def _positive(text: str) -> int:

@@ -138,7 +138,8 @@ def verify(folder: Path, console: Console, as_json: bool) -> int:
     for line in verification.chain:
         console.print(f"  {escape(line)}", highlight=False, soft_wrap=True, style="dim")
     said = "holds" if verification.ok else "does NOT hold"
-    console.print(f"{verification.name} {verification.version} {said}: {verification.digest}", highlight=False)
+    name = escape(f"{verification.name} {verification.version}")
+    console.print(f"{name} {said}: {verification.digest}", highlight=False)
     return 0 if verification.ok else 1
 
 

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from fonderie.core.document import read_documents, shard_paths
+from fonderie.core.ledger import read_ledger
+from fonderie.tokens.shards import TokenStream
+from fonderie.train.loader import Batches
+
 TINY = Path(__file__).with_name("tiny.toml")
 
 
@@ -82,9 +87,73 @@ def test_the_release_holds_and_an_altered_byte_is_named(release: Path, tmp_path:
     assert json.loads(told)["ok"] is False
 
 
-def test_why_follows_a_document_to_the_training_steps(store: Path) -> None:
-    (trail,) = json.loads(fonderie("why", "grammar/story/3", "--store", store, "--json", status=0)) or [None]
-    assert trail is not None
+def made_by(store: Path, step: str) -> Path:
+    """The files of the only artifact of a step."""
+    (found,) = [
+        manifest.with_name("files")
+        for manifest in store.glob("artifacts/*/*/manifest.json")
+        if json.loads(manifest.read_bytes())["step"] == step
+    ]
+    return found
+
+
+def why(store: Path, query: str) -> list[dict]:
+    return json.loads(fonderie("why", query, "--store", store, "--json"))
+
+
+def test_why_follows_a_document_to_the_steps_that_saw_it(store: Path) -> None:
+    stream = TokenStream.open(made_by(store, "tokens.pack"))
+    extent = stream.extents[5]
+    (trail,) = [trail for trail in why(store, extent.id) if trail["origin"] == extent.origin]
+    assert [fate["call"] for fate in trail["fates"]] == [
+        "tales",
+        "clean",
+        "private",
+        "unique",
+        "training",
+        "held_out",
+    ]
+    assert [fate["fate"] for fate in trail["fates"]] == ["kept"] * 5 + ["dropped"]
+    (place,) = trail["tokens"]
+    assert (place["call"], place["first"], place["length"]) == ("shards", extent.start, extent.length)
+    batches = Batches(stream, context=64, batch=4, seed=0)
+    expected = [
+        step
+        for step in range(1, 41)
+        if any(
+            i * 64 <= extent.start + extent.length - 1 and extent.start <= i * 64 + 64
+            for i in batches.indices(step)
+        )
+    ]
+    assert place["seen"] == {"base": expected}
+    assert expected
+
+
+def test_why_finds_by_text_what_was_dropped_and_says_why(store: Path) -> None:
+    dropped = [entry for entry in read_ledger(made_by(store, "corpus.filter")) if entry.fate == "dropped"]
+    texts = {
+        item.id: item.text
+        for path in shard_paths(made_by(store, "corpus.generate"))
+        for item in read_documents(path)
+    }
+    words = max(texts[dropped[0].id].split("\n"), key=len)
+    trails = why(store, words)
+    (trail,) = [trail for trail in trails if trail["origin"] == dropped[0].origin]
+    assert trail["fates"][-1]["call"] == "clean"
+    assert (trail["fates"][-1]["fate"], trail["fates"][-1]["reason"]) == ("dropped", dropped[0].reason)
+    assert trail["tokens"] == []
+
+
+def test_why_follows_an_edit_under_its_new_id(store: Path) -> None:
+    edited = next(entry for entry in read_ledger(made_by(store, "corpus.redact")) if entry.fate == "edited")
+    assert edited.id_after is not None
+    for name in (edited.id, edited.id_after):
+        (trail,) = [trail for trail in why(store, name) if trail["origin"] == edited.origin]
+        assert (edited.id, edited.id_after) in [(fate["id"], fate["id_after"]) for fate in trail["fates"]]
+
+
+def test_why_of_what_is_nowhere_is_a_finding(store: Path) -> None:
+    assert "No document matches" in fonderie("why", "un ornithorynque quantique", "--store", store, status=1)
 
 
 def test_chat_answers_lines(release: Path) -> None:
@@ -140,7 +209,9 @@ def test_a_restricted_source_is_refused_then_relaxed_and_said_first(tmp_path: Pa
 def kill_while_training(store: Path, seconds: float) -> bool:
     """Kill the run some time after its training began; whether it was still running."""
     process = subprocess.Popen(
-        command("run", TINY, "--store", store, "--set", "base.duration=400 steps"), stdout=subprocess.DEVNULL, start_new_session=True
+        command("run", TINY, "--store", store, "--set", "base.duration=400 steps"),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     events = store / "runs/tiny/events.jsonl"
     while process.poll() is None:

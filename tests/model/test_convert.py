@@ -97,6 +97,11 @@ def test_a_config_without_its_sizes_is_refused():
         config_from_huggingface({"model_type": "llama"})
 
 
+def test_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="width 48 is not a multiple of heads 5"):
+        config_from_huggingface(huggingface_config(small()) | {"num_attention_heads": 5, "num_key_value_heads": 5})
+
+
 def test_a_folder_that_does_not_hold_what_it_says_is_refused(tmp_path):
     model = Decoder(small(), seed=1)
     save_pretrained(model, tmp_path)

@@ -92,6 +92,14 @@ def test_a_sequence_longer_than_the_context_is_refused():
         Decoder(CONFIG, seed=0)(torch.zeros(1, 161, dtype=torch.long))
 
 
+def test_angles_stay_exact_wherever_the_model_goes():
+    want = Decoder(CONFIG).rope_cos
+    with torch.device("meta"):
+        model = Decoder(CONFIG)
+    for moved in (model.to_empty(device="cpu"), model.bfloat16(), model.float()):
+        torch.testing.assert_close(moved.rope_cos, want, rtol=0, atol=0)
+
+
 def test_bfloat16_weights_compute_in_bfloat16():
     model = Decoder(CONFIG, seed=0).bfloat16()
     logits = model(torch.zeros(1, 9, dtype=torch.long))

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fonderie.corpus.grammar.noise import near_duplicate, noise
 from pydantic import Field, model_validator
 
 from fonderie.core.document import Document
@@ -19,6 +18,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import CallName, Inputs, Output, Parameters, Policy, RecipePolicy, Source, step
 from fonderie.corpus.grammar import compose
 from fonderie.corpus.grammar.composition import Composition
+from fonderie.corpus.grammar.noise import near_duplicate, noise
 from fonderie.corpus.rights import admit
 from fonderie.corpus.transform import keep, write_shard
 

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Queries per block on CPU. At T = 256: 64 is 1.2 times as fast as SDPA in fp32 and 2.0 times in bf16, 128 a little
+# Queries per block on CPU. At T = 256, 64 is 1.2 times as fast as SDPA in fp32 and 2.0 times in bf16; 128 a little
 # slower, 256 slower than SDPA (docs/log/0001-training-speed.md).
 BLOCK = 64
 
 
 def rope_tables(context: int, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine of every position's angles, fp32, each [context, D / 2] (arXiv 2104.09864)."""
-    exponents = torch.arange(0, head_size, 2, dtype=torch.int64).float() / head_size
-    angles = torch.outer(torch.arange(context, dtype=torch.int64).float(), 1.0 / theta**exponents)
+    exponents = torch.arange(0, head_size, 2, dtype=torch.float32, device="cpu") / head_size
+    angles = torch.outer(torch.arange(context, dtype=torch.float32, device="cpu"), 1.0 / theta**exponents)
     return angles.cos(), angles.sin()
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_va
 # The rule of `from_depth`. Width per block: nanochat's aspect ratio (base_train.py, `--aspect-ratio 64`); small
 # models are proportionally deeper than Lucie-7B (128), which nanochat's sweeps favour up to ~1 B parameters.
 WIDTH_PER_BLOCK = 64
-# Head size: 64 as in GPT-2 and Llama-3.2-1B; on CPU also faster than 32 (docs/log/0001-training-speed.md).
+# Head size: 64, as in GPT-2 and Llama-3.2-1B.
 HEAD_SIZE = 64
 # Feed-forward width: Lucie-7B's 12288 for 4096 (arXiv 2503.12294, table 3).
 HIDDEN_PER_WIDTH = 3

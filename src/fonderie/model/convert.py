@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -122,6 +123,8 @@ def config_from_huggingface(values: Mapping[str, Any]) -> ModelConfig:
         )
     except KeyError as error:
         raise InputError(f"config.json does not say {error}") from error
+    except ValidationError as error:
+        raise InputError(f"config.json has sizes that do not fit: {error.errors()[0]['msg']}") from error
 
 
 def save_pretrained(
@@ -153,9 +156,9 @@ def load_pretrained(folder: Path, *, device: str = "cpu") -> Decoder:
     try:
         config = config_from_huggingface(values)
         named = from_huggingface(weights, config)
-        model = Decoder(config).to(device=device, dtype=named["embedding.weight"].dtype)
-        model.load_state_dict(named)
-    except (InputError, RuntimeError, ValueError) as error:
+        model = Decoder(config).to(device)
+        model.load_state_dict(named, assign=True)
+    except (InputError, RuntimeError) as error:
         raise InputError(f"{folder}: {error}") from error
     return model.eval()
 

@@ -14,8 +14,8 @@ from torch.nn import functional
 IGNORED = -100
 """A target that counts for nothing: the value Hugging Face and torch use."""
 
-# Rows per chunk: logits of 512 rows and 4,096 tokens are 8 MB in fp32 and stay in cache; 256 to 1,024 measure
-# alike, all rows at once takes longer and far more memory (docs/log/0001-training-speed.md).
+# Rows per chunk: 8 MB of fp32 logits at 4,096 tokens. 128 to 4,096 rows measure alike in time; only memory grows
+# (docs/log/0001-training-speed.md).
 ROWS = 512
 
 
@@ -35,28 +35,29 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> Tensor:
         dtype = _compute_dtype(x_NW)
         loss = torch.zeros((), dtype=torch.float32, device=x_NW.device)
-        dx_NW, dweight_VW = torch.empty_like(x_NW), torch.zeros_like(weight_VW)
+        dx_NW, dweight_VW = torch.empty_like(x_NW), torch.zeros_like(weight_VW, dtype=torch.float32)
         with torch.autocast(x_NW.device.type, enabled=False):
             weight = weight_VW.to(dtype)
             for rows in _chunks(len(x_NW)):
                 x, targets = x_NW[rows].to(dtype), targets_N[rows]
                 logp_NV = functional.log_softmax((x @ weight.T).float(), dim=-1)
-                kept = (targets != IGNORED)[:, None]
-                target = targets.clamp(min=0)[:, None]
-                loss -= (logp_NV.gather(-1, target) * kept).sum()
+                at_target = torch.arange(len(x), device=x.device), targets.clamp(min=0)
+                kept = targets != IGNORED
+                loss -= (logp_NV[at_target] * kept).sum()
                 # The gradient to the logits: softmax minus one at the target, zero for ignored rows.
-                p_NV = logp_NV.exp_()
-                p_NV.scatter_add_(-1, target, p_NV.new_full(target.shape, -1.0)).mul_(kept)
-                dlogits = p_NV.to(dtype)
+                dlogits_NV = logp_NV.exp_()
+                dlogits_NV[at_target] -= 1.0
+                dlogits = dlogits_NV.mul_(kept[:, None]).to(dtype)
                 dx_NW[rows] = dlogits @ weight
                 dweight_VW += dlogits.T @ x
+        ctx.weight_dtype = weight_VW.dtype
         ctx.save_for_backward(dx_NW, dweight_VW)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         dx_NW, dweight_VW = ctx.saved_tensors
-        return dx_NW * grads[0], dweight_VW * grads[0], None
+        return dx_NW * grads[0], (dweight_VW * grads[0]).to(ctx.weight_dtype), None
 
 
 @torch.no_grad()

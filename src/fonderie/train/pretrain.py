@@ -88,7 +88,9 @@ class PretrainParameters(Parameters):
     seed: NonNegativeInt = 0
     """Of the initial weights and of the data order."""
     precision: Precision = "fp32"
-    """ "bf16" computes products in half the bits: faster on processors with AMX and on GPUs, slower on others."""
+    """ "bf16" computes products in half the bits: faster on processors with AMX and on GPUs, slower on others.
+
+    On processors, its bits hold for one number of threads only; those of "fp32" for any."""
     compile: bool = False
     """Compile the decoder block; needs a C++ compiler."""
     checkpoint_every: PositiveInt = 200

@@ -30,13 +30,13 @@ def cast(rng: random.Random, table: Mapping[str, Any], world: str) -> dict[str, 
     bound: dict[str, Binding] = {}
     used: set[str] = set()
     for name, selector in table.items():
-        bound[name] = pick(rng, selector) if isinstance(selector, list) else _draw(rng, selector, world, bound, used)
+        bound[name] = (
+            pick(rng, selector) if isinstance(selector, list) else _draw(rng, selector, world, bound, used)
+        )
     return bound
 
 
-def _draw(
-    rng: random.Random, selector: str, world: str, bound: Mapping[str, Binding], used: set[str]
-) -> Binding:
+def _draw(rng: random.Random, selector: str, world: str, bound: Mapping[str, Binding], used: set[str]) -> Binding:
     people, slash, animals = selector.partition(" / ")
     selector = animals if slash and world == "animals" else people
     if selector[:1] == "=":
@@ -109,7 +109,9 @@ def _thing(rng: random.Random, selector: str, used: set[str]) -> Referent:
     noun = _fresh(rng, lexicon.nouns(paths), used, key=lambda noun: noun.lemma)
     epithet = pick(rng, lexicon.adjectives(pick(rng, groups.split("|")))) if plus else ""
     # No second adjective on `petite ville`, and none after a complement, where its agreement would be read twice.
-    crowded = noun.lemma.startswith(("petit", "vieux", "grand")) or (" " in noun.lemma and not lexicon.precedes(epithet))
+    crowded = noun.lemma.startswith(("petit", "vieux", "grand")) or (
+        " " in noun.lemma and not lexicon.precedes(epithet)
+    )
     return _referent(noun, "" if crowded else epithet, "")
 
 

@@ -110,7 +110,9 @@ def modelled(infinitive: str, model: Verb, auxiliary: str) -> Verb:
     What precedes the longest common ending of the two infinitives is exchanged in every form.
     """
     size = 0
-    while size < min(len(infinitive), len(model.infinitive)) and infinitive[-size - 1] == model.infinitive[-size - 1]:
+    for mine, its in zip(reversed(infinitive), reversed(model.infinitive), strict=False):
+        if mine != its:
+            break
         size += 1
     old, new = model.infinitive[: len(model.infinitive) - size], infinitive[: len(infinitive) - size]
 
@@ -119,6 +121,12 @@ def modelled(infinitive: str, model: Verb, auxiliary: str) -> Verb:
             raise ValueError(f"{infinitive} cannot follow {model.infinitive}: {form} does not begin with {old}")
         return new + form[len(old) :]
 
-    present = tuple(exchange(form) for form in model.present)
-    parts = (exchange(part) for part in (model.imperfect, model.future, model.past, model.participle))
-    return Verb(infinitive, present, *parts, auxiliary)
+    return Verb(
+        infinitive,
+        tuple(exchange(form) for form in model.present),
+        exchange(model.imperfect),
+        exchange(model.future),
+        exchange(model.past),
+        exchange(model.participle),
+        auxiliary,
+    )

@@ -20,7 +20,7 @@ def conversation(turns: Sequence[str], metadata: dict[str, str]) -> Composition:
 
 
 def pair(rng: random.Random, table: Mapping[str, Any], asked: str, answered: str) -> Sequence[str]:
-    """Two templates that go together: one of the table's `pairs`, or any of its questions with any of its answers."""
+    """Two templates that go together: one of the table's `pairs`, or any question with any answer."""
     if "pairs" in table:
         chosen: Sequence[str] = pick(rng, table["pairs"])
         return chosen

@@ -5,6 +5,8 @@ lexicon needs and the classic school lists; a word outside both follows the rule
 any school grammar (they are facts of the language); the wording and the lists are this project's own.
 """
 
+import unicodedata
+
 _VOWELS = frozenset("aeiouyàâäéèêëîïôöùûüœæ")
 
 _ASPIRATE_STEMS = (
@@ -13,12 +15,14 @@ _ASPIRATE_STEMS = (
     *("herse", "hêtre", "heurt", "hibou", "hiss", "hoch", "hockey", "holland", "homard", "hongr", "hont", "hors"),
     *("hotte", "houle", "housse", "houx", "hublot", "huche", "huit", "hurl", "hutte"),
 )
-_UNELIDED = frozenset(("héros", "onze", "onzième", "oui", "ouistiti", "yaourt", "yaourts", "yoyo", "yoyos"))
+_UNELIDED = frozenset(("héros", "onze", "onzième", "oui", "ouistiti"))
 
 
 def begins_with_vowel_sound(word: str) -> bool:
-    """Whether `le`, `de`, `que`… elide before this word: a vowel or mute h, not an aspirated h nor `onze`, `oui`."""
+    """Whether `le`, `de`, `que`… elide before this word: a vowel or mute h, no aspirated h, not `onze` or `oui`."""
     word = word.lower()
+    if word[:1] == "y" and word[1:2] in _VOWELS:  # de Yanis, le yaourt; but d'y aller, d'Yves
+        return word == "yeux"
     if word[:1] in _VOWELS:
         return word not in _UNELIDED
     return word[:1] == "h" and word not in _UNELIDED and not word.startswith(_ASPIRATE_STEMS)
@@ -30,9 +34,9 @@ _PLURALS = {
     **{word: word + "x" for word in ("bijou", "caillou", "chou", "genou", "hibou", "joujou", "pou")},
     **{word: word[:-2] + "ux" for word in ("travail", "vitrail", "corail", "bail", "émail")},
     **{"œil": "yeux", "monsieur": "messieurs", "madame": "mesdames", "mademoiselle": "mesdemoiselles"},
-    **{"bonhomme": "bonshommes", "orange": "orange", "marron": "marron"},
+    **{"bonhomme": "bonshommes", "orange": "orange", "marron": "marron", "dû": "dus"},
 }
-"""Plurals that no rule gives. `orange` and `marron` are here as colours (invariable); the nouns pass `noun=True`."""
+"""Plurals that no rule gives. `orange` and `marron` are the colours, invariable; the nouns pass `noun=True`."""
 
 _COLOURS_FROM_NOUNS = frozenset(("orange", "marron"))
 
@@ -57,7 +61,16 @@ def plural(word: str, *, noun: bool = False) -> str:
 
 
 _FEMININES = {
-    **{"beau": "belle", "nouveau": "nouvelle", "jumeau": "jumelle", "dû": "due", "vieux": "vieille", "fou": "folle", "mou": "molle"},
+    **{
+        "beau": "belle",
+        "nouveau": "nouvelle",
+        "jumeau": "jumelle",
+        "dû": "due",
+        "vieux": "vieille",
+        "fou": "folle",
+        "nul": "nulle",
+        "mou": "molle",
+    },
     **{"doux": "douce", "roux": "rousse", "faux": "fausse", "jaloux": "jalouse", "frais": "fraîche"},
     **{"blanc": "blanche", "franc": "franche", "sec": "sèche", "public": "publique", "grec": "grecque"},
     **{"long": "longue", "favori": "favorite", "rigolo": "rigolote", "malin": "maligne", "bénin": "bénigne"},
@@ -70,7 +83,7 @@ _FEMININES = {
 
 _FEMININE_ENDINGS = (
     *(("teur", "trice"), ("eur", "euse"), ("eux", "euse"), ("er", "ère"), ("if", "ive"), ("euf", "euve")),
-    *(("el", "elle"), ("en", "enne"), ("on", "onne"), ("et", "ette"), ("ul", "ulle"), ("ef", "ève"), ("gu", "guë")),
+    *(("el", "elle"), ("en", "enne"), ("on", "onne"), ("et", "ette"), ("ef", "ève"), ("gu", "guë")),
 )
 _TEUR_BUT_TEUSE = frozenset(("menteur", "chanteur", "acheteur", "flatteur", "porteur", "sauteur"))
 
@@ -101,6 +114,12 @@ def agree(adjective: str, gender: str, *, many: bool = False) -> str:
     """An adjective or participle, given in the masculine singular, in `gender` (`m` or `f`) and number."""
     form = feminine(adjective) if gender == "f" else adjective
     return plural(form) if many else form
+
+
+def bare(word: str) -> str:
+    """The word without accents or ligatures, as alphabetical order and addresses want it."""
+    split = unicodedata.normalize("NFD", word.replace("œ", "oe").replace("Œ", "Oe"))
+    return "".join(letter for letter in split if not unicodedata.combining(letter))
 
 
 _UNITS = (

@@ -1,24 +1,25 @@
 """The notation of the templates, parsed once into small nodes.
 
-    text     literal French, written in full: `de {hero}` gives `du renard` or `d'Anna` (see `sandhi`)
-    [a|b|]   one of the alternatives, drawn evenly; they may nest and may be empty
-    <name>   the template bound to `name`, or one sentence of the shared list `name`, or of `name_tale`, `name_told`, `name_now` where it depends on
-             the register; `<sky=season>`: of the list `sky_hiver` when `season` is bound to winter
-    {…}      a slot, one of:
+text     literal French, written in full: `de {hero}` gives `du renard` or `d'Anna` (see `sandhi`)
+[a|b|]   one of the alternatives, drawn evenly; they may nest and may be empty
+<name>   the template bound to `name`, or one sentence of the shared list `name`, or of `name_tale`, `name_told`,
+         `name_now` where it depends on the register; `<sky=season>`: of the list `sky_hiver` when `season` is
+         bound to winter
+{…}      a slot, one of:
 
-    {hero}            what is bound to `hero`: a name, `le renard`, a number, a word
-    {hero.un}         the noun with a determiner or in a role: see `referents.OPERATIONS`
-    {key.un*}         the same with the epithet: `une clé rouillée`
-    {apple.compte=n}  an operation with an argument
-    {content@hero}    an adjective or participle that agrees; `$mood` takes the word bound to `mood`; `hero_s`: of
-                      several heroes
-    {aller@hero:im}   a verb that agrees, in a tense of `conjugation` or in a role of the register:
-                      `E` event, `B` background, `A` what was before, `F` what was to come
-    {ne se lever pas@hero:E}     the verb with its negation and clitics, placed as the tense wants them
-    {le=key perdre@hero:A}       `le=key`: the pronoun of `key`, with which the participle agrees
-    {…@hero+friend:E}  several subjects;   `@je`, `@tu`, `@nous`, `@vous`, `@on`: the persons of a dialogue,
-                      with a gender if need be: `{venir@je=hero:pc}`
-    {^hero}           a capital letter, where the start of a sentence cannot be seen (after `!` or `?`)
+{hero}            what is bound to `hero`: a name, `le renard`, a number, a word
+{hero.un}         the noun with a determiner or in a role: see `referents.OPERATIONS`
+{key.un*}         the same with the epithet: `une clé rouillée`
+{apple.compte=n}  an operation with an argument
+{content@hero}    an adjective or participle that agrees; `$mood` takes the word bound to `mood`; `hero_s`: of
+                  several heroes
+{aller@hero:im}   a verb that agrees, in a tense of `conjugation` or in a role of the register:
+                  `E` event, `B` background, `A` what was before, `F` what was to come
+{ne se lever pas@hero:E}     the verb with its negation and clitics, placed as the tense wants them
+{le=key perdre@hero:A}       `le=key`: the pronoun of `key`, with which the participle agrees
+{…@hero+friend:E}  several subjects;   `@je`, `@tu`, `@nous`, `@vous`, `@on`: the persons of a dialogue,
+                  with a gender if need be: `{venir@je=hero:pc}`
+{^hero}           a capital letter, where the start of a sentence cannot be seen (after `!` or `?`)
 """
 
 import re
@@ -124,9 +125,7 @@ def _rule(body: str) -> Rule:
 def parse(template: str) -> Sequence:
     """The nodes of a template. NotationError if it cannot be read."""
     tokens = _TOKEN.findall(template)
-    if sum(map(len, ("".join(token) for token in tokens))) + template.count("{") * 2 + template.count("<") * 2 != len(
-        template
-    ):
+    if _TOKEN.sub("", template):
         raise NotationError(f"stray bracket in {template!r}")
     levels: list[list[list[str | Choice | Rule | Mention | Agreement | Action]]] = [[[]]]
     for slot, rule, bracket, literal in tokens:

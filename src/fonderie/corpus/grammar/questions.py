@@ -1,7 +1,6 @@
 """Questions about the closed little world, and honest answers about the model itself."""
 
 import random
-import unicodedata
 from collections.abc import Mapping
 
 from fonderie.corpus.grammar import lexicon
@@ -9,6 +8,7 @@ from fonderie.corpus.grammar.casting import cast
 from fonderie.corpus.grammar.composition import Composition
 from fonderie.corpus.grammar.conversations import conversation
 from fonderie.corpus.grammar.lexicon import load
+from fonderie.corpus.grammar.morphology import bare
 from fonderie.corpus.grammar.realise import Binding, pick
 from fonderie.corpus.grammar.topics import Computer, draw, turns
 
@@ -53,12 +53,6 @@ def _action(rng: random.Random, _: dict[str, Binding]) -> dict[str, Binding]:
     return {"verb": verb, "object": complement, "person": pick(rng, data["persons"])}
 
 
-def _plain(word: str) -> str:
-    """The word without accents or ligatures, for alphabetical order."""
-    bare = unicodedata.normalize("NFD", word.replace("œ", "oe"))
-    return "".join(letter for letter in bare if not unicodedata.combining(letter))
-
-
 def _single_words() -> list[str]:
     found = lexicon.nouns("animal|food.fruit|food.vegetable|thing.dear|nature.tree")
     return [noun.lemma for noun in found if noun.lemma.isalpha()]
@@ -70,7 +64,7 @@ def _alphabetical(rng: random.Random, _: dict[str, Binding]) -> dict[str, Bindin
         word = pick(rng, _single_words())
         if word not in words:
             words.append(word)
-    ordered = sorted(words, key=_plain)
+    ordered = sorted(words, key=bare)
     return {"first": words[0], "second": words[1], "third": words[2], "ordered": ", ".join(ordered)}
 
 

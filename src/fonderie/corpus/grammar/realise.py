@@ -35,7 +35,12 @@ class Scene:
     """The names bound in one text, its register, and the source of chance."""
 
     def __init__(
-        self, rng: random.Random, bindings: Mapping[str, Binding], *, register: str = "tale", rules: Mapping[str, Any]
+        self,
+        rng: random.Random,
+        bindings: Mapping[str, Binding],
+        *,
+        register: str = "tale",
+        rules: Mapping[str, Any],
     ) -> None:
         self.rng = rng
         self.bindings = bindings
@@ -45,6 +50,10 @@ class Scene:
     def render(self, template: str) -> str:
         """The polished text of a template: a sentence or a few, or a turn of conversation."""
         return polish(self._sequence(notation.parse(template)))
+
+    def draw(self, template: str) -> str:
+        """The text of a template as it stands, for what is not French: alternatives drawn, nothing joined."""
+        return self._sequence(notation.parse(template))
 
     def _sequence(self, nodes: notation.Sequence) -> str:
         return "".join([node if isinstance(node, str) else self._node(node) for node in nodes])
@@ -68,8 +77,9 @@ class Scene:
         if isinstance(bound := self.bindings.get(name), str):
             return (bound,)
         if rule.variable:
-            return self.rules[f"{name}_{self._referent(rule.variable).noun}"]  # type: ignore[no-any-return]
-        return self.rules.get(f"{name}_{self.register}") or self.rules[name]
+            name = f"{name}_{self._referent(rule.variable).noun}"
+        options: Sequence[str] = self.rules.get(f"{name}_{self.register}") or self.rules[name]
+        return options
 
     def _word(self, word: str) -> str:
         return str(self.bindings[word[1:]]) if word.startswith("$") else word
@@ -112,66 +122,41 @@ class Scene:
         return f"{', '.join(names[:-1])} et {names[-1]}"
 
     def _refer(self, bound: Referent, node: notation.Mention) -> str:
-        operation = node.operation
-        if operation == "alt":
-            named = bound.name and self.rng.random() < 0.6
-            return bound.name if named else referents.noun_phrase(bound, bound.determiner, epithet=False)
-        if operation == "":
-            return bound.name or referents.noun_phrase(bound, bound.determiner, epithet=node.epithet)
-        if operation == "vocatif":
-            return bound.name or bound.noun
-        if operation == "genre":
-            return "féminin" if bound.gender == "f" else "masculin"
-        if operation == "en":
-            return referents.in_country(bound)
-        if referents.is_pronoun(operation):
-            return referents.pronoun(operation, bound.gender, many=False)
-        if operation == "intro":
+        if node.operation == "intro":
             return referents.introduction(bound, variant=self.rng.random() < 0.3)
-        if operation in ("à", "vers", "dans", "dans_un"):
-            preposition = operation if operation in ("à", "vers") else bound.preposition
-            determiner = "un" if operation == "dans_un" else bound.determiner
-            return f"{preposition} {referents.noun_phrase(bound, determiner, epithet=node.epithet)}"
-        if operation in ("compte", "décompte"):
+        if node.operation in ("compte", "décompte"):
             number = self.bindings[node.argument]
             if not isinstance(number, int):
                 raise TypeError(f"{node.argument} is not a number")
-            return referents.counted(bound, number, words=operation == "décompte")
-        return referents.noun_phrase(bound, operation, epithet=node.epithet)
+            return referents.counted(bound, number, words=node.operation == "décompte")
+        return referents.refer(bound, node.operation, epithet=node.epithet)
 
     def _action(self, node: notation.Action) -> str:
         tense = self._word(node.tense)
         tense = REGISTERS[self.register].get(tense, tense)
         person, gender, many = self._subject(node.subject)
         verb = lexicon.verb(self._word(node.verb))
-        clitics, reflexive, antecedent = [], False, ""
-        for clitic, target in node.clitics:
-            if clitic == "se":
-                reflexive = True
-                clitics.append(_REFLEXIVE[person])
-            elif clitic in ("le", "lui") and target:
-                kind = "cod" if clitic == "le" else "coi"
-                _, target_gender, target_many = self._subject(target)
-                clitics.append(referents.pronoun(kind, target_gender, many=target_many))
-                antecedent = target if clitic == "le" else antecedent
-            else:
-                clitics.append(clitic)
-                antecedent = target or antecedent
-        before = ("ne " if node.negated else "") + "".join(clitic + " " for clitic in clitics)
-        after = f" {node.negation}" if node.negation else ""
+        clitics = "".join(self._clitic(clitic, target, person) + " " for clitic, target in node.clitics)
+        no = "ne " if node.negated else ""
+        not_ = f" {node.negation}" if node.negation else ""
         if tense == "fp":
-            return (
-                f"{'ne ' if node.negated else ''}{lexicon.verb('aller').form('pr', person)}{after} "
-                + "".join(clitic + " " for clitic in clitics)
-                + verb.infinitive
-            )
+            return f"{no}{lexicon.verb('aller').form('pr', person)}{not_} {clitics}{verb.infinitive}"
         if tense not in COMPOUND_TENSES:
-            return before + verb.form(tense, person) + after
+            return f"{no}{clitics}{verb.form(tense, person)}{not_}"
+        reflexive = any(clitic == "se" for clitic, _ in node.clitics)
         auxiliary = "être" if reflexive else verb.auxiliary
+        objects = [target for clitic, target in node.clitics if target and clitic != "lui"]
         participle = verb.participle
-        if antecedent:
-            _, target_gender, target_many = self._subject(antecedent)
-            participle = agree(participle, target_gender, many=target_many)
-        elif auxiliary == "être" and not (reflexive and verb.infinitive in _INDIRECT):
+        if objects:  # a direct object that stands before avoir: `elle l'a perdue`
+            _, gender, many = self._subject(objects[0])
+        if objects or (auxiliary == "être" and not (reflexive and verb.infinitive in _INDIRECT)):
             participle = agree(participle, gender, many=many)
-        return f"{before}{lexicon.verb(auxiliary).form(COMPOUND_TENSES[tense], person)}{after} {participle}"
+        return f"{no}{clitics}{lexicon.verb(auxiliary).form(COMPOUND_TENSES[tense], person)}{not_} {participle}"
+
+    def _clitic(self, clitic: str, target: str, person: int) -> str:
+        if clitic == "se":
+            return _REFLEXIVE[person]
+        if not target:
+            return clitic
+        _, gender, many = self._subject(target)
+        return referents.pronoun("cod" if clitic == "le" else "coi", gender, many=many)

@@ -29,37 +29,53 @@ _DETERMINERS = {
     "ce": (f"ce{MARK} ", "cette ", "ces "),
     "son": ("son ", f"sa{MARK} ", "ses "),
     "mon": ("mon ", f"ma{MARK} ", "mes "),
-    "ton": ("ton ", f"ta{MARK} ", "tes "),
-    "notre": ("notre ", "notre ", "nos "),
-    "votre": ("votre ", "votre ", "vos "),
-    "leur": ("leur ", "leur ", "leurs "),
     "du": (f"de le{MARK} ", f"de la{MARK} ", f"des{MARK} "),
-    "de": ("de ", "de ", "de "),
-    "quel": ("quel ", "quelle ", "quels "),
-    "aucun": ("aucun ", "aucune ", "aucuns "),
     "nom": ("", "", ""),
 }
-_PLURALS = {
-    **{"les": "le", "des": "un", "ces": "ce", "ses": "son", "mes": "mon", "tes": "ton", "nos": "notre"},
-    **{"vos": "votre", "leurs": "leur", "noms": "nom", "quels": "quel", "d": "de"},
-}
+"""Each determiner: masculine, feminine, plural; `du` is the partitive, `nom` the bare noun."""
+
+_PLURALS = {"les": "le", "des": "un", "noms": "nom"}
+"""Operations that put the noun in the plural, and the determiner they stand for."""
+
 _PRONOUNS = {
     "il": ("il", "elle", "ils", "elles"),
+    "ils": ("ils", "elles", "ils", "elles"),
     "lui": ("lui", "elle", "eux", "elles"),
     "cod": ("le", "la", "les", "les"),
-    "ils": ("ils", "elles", "ils", "elles"),
     "coi": ("lui", "lui", "leur", "leur"),
     "celui": ("celui", "celle", "ceux", "celles"),
 }
+"""Each pronoun: masculine, feminine, and the same in the plural; `cod` and `coi` are the objects."""
+
+_PLACES = ("à", "vers", "dans", "dans_un")
+"""Where: `dans` and `dans_un` take the place's own preposition."""
+
 OPERATIONS = (
-    *_DETERMINERS,
-    *_PLURALS,
-    *_PRONOUNS,
-    *("alt", "en", "genre", "compte", "décompte", "à", "dans", "dans_un", "vers", "intro", "vocatif"),
+    *("", *_DETERMINERS, *_PLURALS, *_PRONOUNS, *_PLACES),
+    *("intro", "compte", "décompte", "vocatif", "genre", "en"),
 )
-"""Determiners (`un`, `les`, `son`, `du` partitive, `d` plural after `de`), pronouns (`il`, `lui`, `cod`, `coi`),
-`compte=n` (`3 pommes`) and `décompte=n` (`trois pommes`), `à`, `vers`, `dans` and `dans_un` (where, with the place's
-own preposition), `intro` (first mention), `alt` (name or noun), `vocatif`, `en` (`en France`, `au Japon`), `genre` (`masculin`)."""
+"""All that may follow the dot in `{hero.un}`. Besides the tables above: `intro` (first mention), `compte=n`
+(`3 pommes`), `décompte=n` (`trois pommes`), `vocatif`, `genre` (`masculin`), `en` (`en France`, `au Japon`)."""
+
+
+def refer(referent: Referent, operation: str, *, epithet: bool) -> str:
+    """The referent under an operation that needs nothing else: neither chance nor a number."""
+    if operation == "":
+        return referent.name or noun_phrase(referent, referent.determiner, epithet=epithet)
+    if operation in _PRONOUNS:
+        return pronoun(operation, referent.gender, many=False)
+    if operation in _PLACES:
+        preposition = referent.preposition if operation.startswith("dans") else operation
+        determiner = "un" if operation == "dans_un" else referent.determiner
+        return f"{preposition} {noun_phrase(referent, determiner, epithet=epithet)}"
+    if operation == "vocatif":
+        return referent.name or referent.noun
+    if operation == "genre":
+        return "féminin" if referent.gender == "f" else "masculin"
+    if operation == "en":
+        vowel = begins_with_vowel_sound(referent.noun)
+        return f"{'en' if referent.gender == 'f' or vowel else 'au'} {referent.noun}"
+    return noun_phrase(referent, operation, epithet=epithet)
 
 
 def noun_phrase(referent: Referent, determiner: str, *, epithet: bool) -> str:
@@ -71,13 +87,13 @@ def noun_phrase(referent: Referent, determiner: str, *, epithet: bool) -> str:
     before = bool(adjective) and precedes(referent.epithet)
     forms = _DETERMINERS[determiner]
     article = forms[2] if many else forms[referent.gender == "f"]
-    if determiner == "quel" and many and referent.gender == "f":
-        article = "quelles "
     if before and many and determiner == "un":
-        article = "de "  # de petits chats, not des petits chats
+        article = f"de{MARK} "  # de petits chats, not des petits chats
     if not adjective:
         return article + noun
-    return f"{article}{adjective}{MARK} {noun}" if before else f"{article}{noun} {adjective}"
+    if not before:
+        return f"{article}{noun} {adjective}"
+    return f"{article}{adjective}{'' if many else MARK} {noun}"
 
 
 def default(referent: Referent) -> str:
@@ -100,12 +116,6 @@ def pronoun(kind: str, gender: str, *, many: bool) -> str:
 def is_pronoun(operation: str) -> bool:
     """Whether the operation gives a pronoun."""
     return operation in _PRONOUNS
-
-
-def in_country(referent: Referent) -> str:
-    """`en France`, `en Irlande`, `au Portugal`."""
-    feminine = referent.gender == "f" or begins_with_vowel_sound(referent.noun)
-    return f"{'en' if feminine else 'au'} {referent.noun}"
 
 
 def introduction(referent: Referent, *, variant: bool) -> str:

@@ -13,7 +13,7 @@ MARK = "\x01"
 """Follows each word that may contract or change before a vowel; never survives `polish`."""
 
 _WORD = r"([^\W\d_]+)"
-_AFTER_DE = re.compile(rf"\b([Dd]e) (?:des|de (?:le|la|les)){MARK} ")
+_AFTER_DE = re.compile(rf"\b([Dd]e) (?:des|de|de (?:le|la|les)){MARK} ")
 _MARKED = re.compile(rf"\b(sa|ma|ta|ce|beau|nouveau|vieux|fou){MARK} (?={_WORD})", re.IGNORECASE)
 _ELIDED = re.compile(
     r"(?<![\w'-])(le|la|de|que|je|me|te|se|ne|jusque|lorsque|puisque|quoique|si|ce)"

@@ -49,7 +49,8 @@ def _row(rng: random.Random, topic: Mapping[str, Any]) -> dict[str, Binding]:
     row = pick(rng, [row for row in table["rows"] if all(row[index] for index in needed)])
     nouns = table.get("nouns", ())
     return {
-        name: _noun(cell) if name in nouns and cell else cell for name, cell in zip(table["columns"], row, strict=True)
+        name: _noun(cell) if name in nouns and cell else cell
+        for name, cell in zip(table["columns"], row, strict=True)
     }
 
 

@@ -20,7 +20,7 @@ _BLOCKS = {"p", "head", "ab", "l", "stage", "trailer", "opener", "closer", "salu
 _SKIPPED = {"note", "fw", "figDesc", "gap", "teiHeader", "castList"}
 _APPARATUS = {"titlepage", "notes", "imprint", "contents"}
 """Types of division that are apparatus, not text of the work."""
-_ISO_639_1 = {"fra": "fr", "fre": "fr", "deu": "de", "ger": "de", "eng": "en", "ita": "it", "spa": "es", "por": "pt"}
+_ISO_639_1 = {"fra": "fr", "fre": "fr", "deu": "de", "ger": "de", "eng": "en", "ita": "it", "spa": "es"}
 _SPACES = re.compile(r"\s+")
 
 

@@ -1,0 +1,1 @@
+"""Documents: read, judged, filtered, redacted, deduplicated, held out."""
