@@ -27,7 +27,7 @@ NOVEL = """<front><div type="titlepage"><p>Chez l'éditeur</p></div></front><bod
 <div type="chapter"><head>II</head><p>Encore.</p></div></div></body>"""
 PLAY = """<body><div type="scene"><head>Scène 1</head><stage>Il entre.</stage>
 <sp><speaker>LE ROI.</speaker><l>Un vers,</l><l>un autre.</l></sp>
-<lg><l>Ô temps</l><l>suspends</l></lg></div></body>"""
+<lg><l>Ô temps</l><l>suspends</l></lg><l>Seul,</l><l>encore.</l><p>Fin.</p></div></body>"""
 
 
 def params(**given: object) -> ReadParameters:
@@ -70,7 +70,7 @@ def test_tei_parts_hold_every_paragraph_exactly_once(tmp_path: Path) -> None:
 def test_tei_drama_names_speakers_and_keeps_verse_lines(tmp_path: Path) -> None:
     tei(tmp_path, "a.xml", PLAY)
     artifact, _ = read_path(tmp_path, "*.xml", format="tei")
-    assert texts(artifact) == ["Scène 1\n\nIl entre.\n\nLE ROI : Un vers,\nun autre.\n\nÔ temps\nsuspends"]
+    assert texts(artifact) == ["Scène 1\n\nIl entre.\n\nLE ROI : Un vers,\nun autre.\n\nÔ temps\nsuspends\n\nSeul,\nencore.\n\nFin."]
 
 
 def test_tei_that_is_not_xml_names_file_and_line(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from fonderie.corpus.readers.raw import Raw
 
 TEI = "{http://www.tei-c.org/ns/1.0}"
 _XML = "{http://www.w3.org/XML/1998/namespace}"
-_BLOCKS = {"p", "head", "ab", "l", "stage", "trailer", "opener", "closer", "salute", "signed", "dateline", "item"}
+_BLOCKS = {"p", "head", "ab", "stage", "trailer", "opener", "closer", "salute", "signed", "dateline", "item"}
 _SKIPPED = {"note", "fw", "figDesc", "gap", "teiHeader", "castList"}
 _APPARATUS = {"titlepage", "notes", "imprint", "contents"}
 """Types of division that are apparatus, not text of the work."""
@@ -147,25 +147,37 @@ def _is_apparatus(element: Any) -> bool:
 def _blocks(element: Any, *, nested: bool) -> Iterator[str]:
     """The paragraphs of an element, in reading order, with or without those of the divisions in it.
 
-    A speech is one paragraph, its speaker before it; so is a stanza.
+    A speech is one paragraph, its speaker before it; so is a stanza, and so are verses that follow each other.
     """
+    verses: list[str] = []
     for child in element:
         if not isinstance(child.tag, str) or _is_apparatus(child):
             continue
         name = etree.QName(child).localname
+        if name == "l":
+            verses.append(_plain(child))
+            continue
+        if verses:
+            yield "\n".join(verses)
+            verses = []
         if name == "div" and not nested:
             continue
-        if name == "sp":
-            block = _speech(child)
-        elif name == "lg":
-            block = "\n".join(_plain(line) for line in child.iter(f"{TEI}l"))
-        elif name in _BLOCKS:
-            block = _plain(child)
+        if name in _BLOCKS or name in ("sp", "lg"):
+            block = _block(child, name)
+            if block:
+                yield block
         else:
             yield from _blocks(child, nested=nested)
-            continue
-        if block:
-            yield block
+    if verses:
+        yield "\n".join(verses)
+
+
+def _block(element: Any, name: str) -> str:
+    if name == "sp":
+        return _speech(element)
+    if name == "lg":
+        return "\n".join(_plain(line) for line in element.iter(f"{TEI}l"))
+    return _plain(element)
 
 
 def _speech(sp: Any) -> str:
