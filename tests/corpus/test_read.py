@@ -70,7 +70,9 @@ def test_tei_parts_hold_every_paragraph_exactly_once(tmp_path: Path) -> None:
 def test_tei_drama_names_speakers_and_keeps_verse_lines(tmp_path: Path) -> None:
     tei(tmp_path, "a.xml", PLAY)
     artifact, _ = read_path(tmp_path, "*.xml", format="tei")
-    assert texts(artifact) == ["Scène 1\n\nIl entre.\n\nLE ROI : Un vers,\nun autre.\n\nÔ temps\nsuspends\n\nSeul,\nencore.\n\nFin."]
+    assert texts(artifact) == [
+        "Scène 1\n\nIl entre.\n\nLE ROI : Un vers,\nun autre.\n\nÔ temps\nsuspends\n\nSeul,\nencore.\n\nFin."
+    ]
 
 
 def test_tei_that_is_not_xml_names_file_and_line(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ TEXTS = [
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tmp_path = tmp_path_factory.mktemp("bpe")
     made = documents(tmp_path / "in", [[document(text) for text in TEXTS]])
-    artifact, _ = run_step(train_bpe, BpeParameters(vocabulary=290, minimum_frequency=1), tmp_path / "out", {"documents": (made,)})
+    artifact, _ = run_step(
+        train_bpe, BpeParameters(vocabulary=290, minimum_frequency=1), tmp_path / "out", {"documents": (made,)}
+    )
     return artifact.path
 
 

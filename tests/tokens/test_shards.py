@@ -29,7 +29,9 @@ def corpus(tmp_path: Path):
 def packed(tmp_path_factory: pytest.TempPathFactory):
     tmp_path = tmp_path_factory.mktemp("pack")
     made = corpus(tmp_path)
-    bpe, _ = run_step(train_bpe, BpeParameters(vocabulary=280, minimum_frequency=1), tmp_path / "bpe", {"documents": (made,)})
+    bpe, _ = run_step(
+        train_bpe, BpeParameters(vocabulary=280, minimum_frequency=1), tmp_path / "bpe", {"documents": (made,)}
+    )
     artifact, out = run_step(pack, PackParameters(), tmp_path / "out", {"documents": (made,), "tokenizer": (bpe,)})
     return made, bpe, artifact, out
 

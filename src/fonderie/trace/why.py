@@ -1,8 +1,7 @@
 """What became of a document: its fate step by step, then its tokens and the training steps that saw them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -14,6 +13,7 @@ from fonderie.core.step import Artifact
 from fonderie.core.store import Store
 
 MATCHES_SHOWN = 5
+EXCERPT_BEFORE, EXCERPT_LENGTH = 40, 160
 _HEX = set("0123456789abcdef")
 
 
@@ -86,16 +86,14 @@ def why(artifacts: Mapping[str, Artifact], query: str) -> list[Trail]:
     wanted = query.removeprefix("sha256:").casefold()
     by_id = len(wanted) >= 8 and set(wanted) <= _HEX
     trails: list[Trail] = []
-    for call, artifact in artifacts.items():
-        if not (artifact.path / LEDGER).is_dir():
+    for artifact in artifacts.values():
+        if not (artifact.path / LEDGER).is_dir() or not (by_id or _reads_sources(artifact)):
             continue
-        if _reads_sources(artifact) or by_id:
-            for row in _find_id(artifact, wanted) if by_id else _find_text(artifact, query):
-                known = any((trail.source, trail.origin) == (row["source"], row["origin"]) for trail in trails)
-                if not known:
-                    trails.append(_follow(artifacts, call, row))
-                if len(trails) == MATCHES_SHOWN:
-                    return trails
+        for source, origin in _find_id(artifact, wanted) if by_id else _find_text(artifact, query):
+            if all((trail.source, trail.origin) != (source, origin) for trail in trails):
+                trails.append(_follow(artifacts, source, origin, "" if by_id else query))
+            if len(trails) == MATCHES_SHOWN:
+                return trails
     return trails
 
 
@@ -103,61 +101,61 @@ def _reads_sources(artifact: Artifact) -> bool:
     return not artifact.upstream and (artifact.path / DOCUMENTS).is_dir()
 
 
-def _find_id(artifact: Artifact, digits: str) -> Iterator[dict[str, Any]]:
+def _find_id(artifact: Artifact, digits: str) -> Iterator[tuple[str, str]]:
+    """Source and origin of the documents that came or left under an id."""
+    named = [pc.starts_with(ds.field(name), f"sha256:{digits}") for name in ("id", "id_after")]
     table = ds.dataset(artifact.path / LEDGER, format="parquet").to_table(
-        columns=["id", "source", "origin"], filter=pc.starts_with(ds.field("id"), f"sha256:{digits}")
+        columns=["source", "origin"], filter=named[0] | named[1]
     )
     for row in table.to_pylist():
-        yield {**row, "excerpt": _excerpt(artifact, row["id"])}
+        yield row["source"], row["origin"]
 
 
-def _find_text(artifact: Artifact, query: str) -> Iterator[dict[str, Any]]:
+def _find_text(artifact: Artifact, query: str) -> Iterator[tuple[str, str]]:
     scanner = ds.dataset(artifact.path / DOCUMENTS, format="parquet").scanner(
-        columns=["id", "source", "origin", "text"],
-        filter=pc.match_substring(ds.field("text"), query, ignore_case=True),
+        columns=["source", "origin"], filter=pc.match_substring(ds.field("text"), query, ignore_case=True)
     )
     for batch in scanner.to_batches():
         for row in batch.to_pylist():
-            text = row.pop("text")
-            yield {**row, "excerpt": _around(text, query)}
+            yield row["source"], row["origin"]
 
 
-def _excerpt(artifact: Artifact, document_id: str) -> str:
-    table = ds.dataset(artifact.path / DOCUMENTS, format="parquet").to_table(
-        columns=["text"], filter=ds.field("id") == document_id
-    )
-    return _around(table["text"][0].as_py(), "") if len(table) else ""
-
-
-def _around(text: str, query: str) -> str:
-    at = max(text.casefold().find(query.casefold()) - 40, 0)
-    return " ".join(text[at : at + 160].split())
-
-
-def _follow(artifacts: Mapping[str, Artifact], first: str, row: Mapping[str, Any]) -> Trail:
+def _follow(artifacts: Mapping[str, Artifact], source: str, origin: str, query: str) -> Trail:
     """Walk the calls in running order; each that took in what an earlier one let through has a say."""
-    trail = Trail(row["id"], row["source"], row["origin"], row["excerpt"])
+    trail = Trail("", source, origin, "")
     ids: dict[str, str] = {}  # artifact key -> the document's id as it left that artifact
     for call, artifact in artifacts.items():
         arriving = [
             ids[parent.key] for group in artifact.upstream.values() for parent in group if parent.key in ids
         ]
-        if call == first:
-            arriving = [row["id"]]
-        for document_id in arriving[:1]:
-            if (artifact.path / LEDGER).is_dir():
-                _one_fate(trail, call, artifact, document_id, ids)
-            elif artifact.manifest.step == "tokens.pack":
-                _tokens(trail, call, artifact, document_id, artifacts)
+        if (artifact.path / LEDGER).is_dir():
+            if _reads_sources(artifact) or arriving:
+                _one_fate(trail, call, artifact, arriving[0] if arriving else None, ids)
+        elif artifact.manifest.step == "tokens.pack" and arriving:
+            _tokens(trail, call, artifact, arriving[0], artifacts)
+        if trail.fates and not trail.id:
+            excerpt = _excerpt(artifact, trail.fates[0].id, query)
+            trail = replace(trail, id=trail.fates[0].id, excerpt=excerpt)
     return trail
 
 
-def _one_fate(trail: Trail, call: str, artifact: Artifact, document_id: str, ids: dict[str, str]) -> None:
-    rows = ds.dataset(artifact.path / LEDGER, format="parquet").to_table(
-        filter=(ds.field("id") == document_id)
-        & (ds.field("source") == trail.source)
-        & (ds.field("origin") == trail.origin)
+def _excerpt(artifact: Artifact, document_id: str, query: str) -> str:
+    table = ds.dataset(artifact.path / DOCUMENTS, format="parquet").to_table(
+        columns=["text"], filter=ds.field("id") == document_id
     )
+    if not len(table):
+        return ""
+    text = table["text"][0].as_py()
+    at = max(text.casefold().find(query.casefold()) - EXCERPT_BEFORE, 0)
+    return " ".join(text[at : at + EXCERPT_LENGTH].split())
+
+
+def _one_fate(trail: Trail, call: str, artifact: Artifact, document_id: str | None, ids: dict[str, str]) -> None:
+    """Add the step's row on the document; a step that reads knows it by source and origin alone."""
+    wanted = (ds.field("source") == trail.source) & (ds.field("origin") == trail.origin)
+    if document_id is not None:
+        wanted &= ds.field("id") == document_id
+    rows = ds.dataset(artifact.path / LEDGER, format="parquet").to_table(filter=wanted)
     for row in rows.to_pylist()[:1]:
         trail.fates.append(
             Fate(

@@ -82,4 +82,3 @@ def _sections(body: str) -> list[tuple[str, str, str]]:
             found.append((f"#section-{number}", " > ".join(name for _, name in above), f"{title}\n\n{own}"))
         above.append((level, title))
     return found
-
