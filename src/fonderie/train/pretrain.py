@@ -68,7 +68,8 @@ class PretrainParameters(Parameters):
     accumulation: PositiveInt = 1
     """Micro-batches that a batch is cut into, to save memory. Changes the bits, so it is part of the request."""
     learning_rate: PositiveFloat = 3e-3
-    """Peak learning rate, reached at the end of warm-up."""
+    """Peak learning rate, reached at the end of warm-up. The default suits widths of 128 to 256; wider models want
+    less (docs/log/0002-demo-hyperparameters.md)."""
     schedule: Kind = "cosine"
     """Shape of the learning rate: "cosine", "wsd", "wsd_linear" or "constant"; see train/schedule.py."""
     warmup: Share = 0.05
