@@ -172,7 +172,7 @@ class Step:
     needs_lock: bool = False
     """The step reads the lock of everything upstream, in port "lock"; only releases do."""
     preflight: Preflight | None = None
-    """Checks that can refuse the recipe before any call starts; reads no more than headers."""
+    """Checks that can refuse the recipe before any call starts; reads as little of the sources as it can."""
 
     def __call__(self, inputs: Inputs, params: Any, out: Output, machine: Machine) -> None:
         """Run the function itself, outside any store: for tests and other steps."""
