@@ -11,9 +11,10 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "fonderie"
 LAYERS = (
-    ("cli",),
+    ("cli", "commands"),
     ("chat", "hub"),
-    ("serve", "audit", "release"),
+    ("serve", "audit"),
+    ("release",),
     ("trace", "evaluate"),
     ("train",),
     ("model", "tokens", "corpus"),

@@ -1,0 +1,1 @@
+"""The commands of `fonderie`, one file each: its words, what it calls, what it prints."""

@@ -1,0 +1,102 @@
+"""fonderie run: build everything a recipe describes."""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from fonderie.commands.options import add_json, add_store, console, positive
+from fonderie.core.machine import Machine, available_cores
+from fonderie.core.progress import Silent, Terminal
+from fonderie.core.recipe import load_recipe
+from fonderie.core.run import RunResult, check_recipe, run_recipe
+from fonderie.core.steps import find_step
+from fonderie.core.store import Store
+
+
+def add(verbs: Any) -> None:
+    """Declare the command."""
+    parser = verbs.add_parser("run", help="build everything a recipe describes, reusing what is already made")
+    parser.add_argument("recipe", type=Path, metavar="RECIPE")
+    parser.add_argument("--until", metavar="CALL", help="stop after this call and what it needs")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="CALL.PARAM=VALUE", help="override a parameter; recorded"
+    )
+    parser.add_argument("--check", action="store_true", help="validate the recipe and its sources; make nothing")
+    parser.add_argument(
+        "--workers", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--threads", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
+    parser.add_argument("--no-wait", action="store_true", help="fail at once if another run holds the store")
+    add_store(parser)
+    add_json(parser)
+    parser.set_defaults(command=lambda options: (_check if options.check else _run)(options, console()))
+
+
+def _check(options: argparse.Namespace, screen: Console) -> int:
+    """Validate a recipe, find its sources and let every step refuse; make nothing."""
+    recipe = load_recipe(options.recipe, options.set, find_step)
+    sources = check_recipe(recipe, recipe.names_until(options.until))
+    if options.json:
+        calls = {
+            name: [source.name for files in found.values() for source in files] for name, found in sources.items()
+        }
+        screen.print_json(data={"recipe": recipe.name, "calls": calls})
+    else:
+        files = sum(len(group) for found in sources.values() for group in found.values())
+        screen.print(f"{recipe.path} is right: {len(sources)} calls, {files} source files, every licence accepted.")
+    return 0
+
+
+def _run(options: argparse.Namespace, screen: Console) -> int:
+    """Run a recipe, and end with its release or with what each call came to."""
+    recipe = load_recipe(options.recipe, options.set, find_step)
+    machine = Machine(
+        workers=options.workers,
+        threads=options.threads,
+        device=options.device,
+        reporter=Silent() if options.json else Terminal(screen),
+    )
+    if not options.json:
+        screen.print(f"[bold]{escape(recipe.title)}[/bold]  {escape(str(recipe.path))}")
+        if recipe.policy.also_allow:
+            _warn(screen, recipe.policy.also_allow)
+    result = run_recipe(recipe, Store(options.store), machine, until=options.until, wait=not options.no_wait)
+    if options.json:
+        screen.print_json(data=_as_json(result))
+        return 0
+    if result.made:
+        screen.print(f"Made {len(result.made)} calls, reused {len(result.reused)}.")
+    else:
+        screen.print(f"Nothing to do: all {len(result.reused)} calls are already made, with the same inputs.")
+    if result.releases:
+        from fonderie.release.summary import print_summary
+
+        for release in result.releases:
+            print_summary(release, screen)
+    return 0
+
+
+def _warn(screen: Console, licences: Iterable[str]) -> None:
+    screen.print(
+        f"[bold red]RESTRICTED[/bold red] This recipe's policy also accepts {escape(', '.join(licences))}: "
+        "what comes out is not free of restrictions of use."
+    )
+
+
+def _as_json(result: RunResult) -> dict[str, Any]:
+    return {
+        "made": result.made,
+        "reused": result.reused,
+        "releases": [str(path) for path in result.releases],
+        "calls": {
+            name: {"key": artifact.key, "digest": artifact.digest, "path": str(artifact.path)}
+            for name, artifact in result.artifacts.items()
+        },
+    }

@@ -1,0 +1,62 @@
+"""fonderie why: what became of a document, step by step."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from fonderie.commands.options import add_json, add_store, console, print_json
+from fonderie.trace.why import Trail, artifacts_of, why
+
+STEPS_SHOWN = 12
+
+
+def add(verbs: Any) -> None:
+    """Declare the command."""
+    parser = verbs.add_parser("why", help="what became of a document, step by step")
+    parser.add_argument("query", metavar="DOCUMENT_ID|TEXT", help="an id, the start of one, or words of the text")
+    parser.add_argument("--recipe", metavar="NAME", help="needed if several recipes ran in the store")
+    add_store(parser)
+    add_json(parser)
+    parser.set_defaults(command=_why)
+
+
+def _why(options: argparse.Namespace) -> int:
+    from fonderie.core.store import Store
+
+    trails = why(artifacts_of(Store(options.store), options.recipe), options.query)
+    if options.json:
+        print_json([asdict(trail) for trail in trails])
+    else:
+        _print_trails(trails, options.query, console())
+    return 0 if trails else 1
+
+
+def _print_trails(trails: list[Trail], query: str, screen: Console) -> None:
+    if not trails:
+        screen.print(f"No document matches {query!r}.", highlight=False)
+    for trail in trails:
+        screen.print(f"[bold]{trail.id}[/bold]", highlight=False)
+        screen.print(f"  {escape(trail.source)}: {escape(trail.origin)}", highlight=False)
+        screen.print(f"  “{escape(trail.excerpt)}…”", style="italic", highlight=False)
+        for fate in trail.fates:
+            colour = {"kept": "green", "edited": "yellow", "dropped": "red"}[fate.fate]
+            said = ": ".join(part for part in (fate.reason, fate.detail) if part)
+            screen.print(f"  {fate.call:<14} [{colour}]{fate.fate:<8}[/{colour}] {escape(said)}", highlight=False)
+        for place in trail.tokens:
+            last = place.first + place.length - 1
+            screen.print(
+                f"  {place.call:<14} {place.length:,} tokens, positions {place.first:,} to {last:,}, {place.shard}",
+                highlight=False,
+            )
+            for call, steps in place.seen.items():
+                shown = ", ".join(f"{step:,}" for step in steps[:STEPS_SHOWN])
+                more = " …" if len(steps) > STEPS_SHOWN else ""
+                screen.print(
+                    f"  {call:<14} seen in {len(steps)} training steps: {shown}{more}"
+                    if steps
+                    else f"  {call:<14} never seen",
+                    highlight=False,
+                )
