@@ -19,6 +19,8 @@ FORMAT = 1
 BUNDLE_VERSION = 1
 """Of the step release.bundle: raised whenever the same inputs would give other bytes, a card's words included."""
 INDEX = "release.json"
+SIGNATURE = "release.dsse.json"
+"""Signs every other file, release.json included; so it is added after the making, and listed nowhere."""
 ATTRIBUTION = "attribution.json"
 MANIFESTS = "manifests"
 KEY_DIGITS = 16

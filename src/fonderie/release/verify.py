@@ -32,6 +32,7 @@ from fonderie.release.layout import (
     INDEX,
     MANIFESTS,
     NEEDED,
+    SIGNATURE,
     ReleaseIndex,
     manifest_name,
     numbered,
@@ -72,6 +73,7 @@ class Verification(BaseModel):
 def verify(folder: Path, machine: Machine | None = None) -> Verification:
     """Check a release; ReleaseError if the folder is none, problems by name for everything that does not hold."""
     opened = Folder.open(folder)
+    opened.files.pop(SIGNATURE, None)  # it signs all the rest, and release.signature checks it
     index = _read_index(opened)
     digests, file_problems = _check_files(opened, index, machine or Machine())
     manifests, manifest_problems = _read_manifests(opened)
