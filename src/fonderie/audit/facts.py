@@ -13,8 +13,8 @@ unknown, never as absent.
 - `level`: how deeply it was looked at, from "declared" (somebody says so) to "verified" (hashes match).
 
 From a folder or hub repository: files of weights fill "weights"; a README with a card header "model_card"; the data
-sets named in the card "datasets" (`published` "all" only if every one resolves, "part" if some do, "none" if none is
-named); arXiv tags "technical_report"; intermediate revisions "checkpoints"; the training configuration "metadata".
+sets named in the card "datasets" ("all" only if every one resolves, "part" if some do, "none" if none is named);
+arXiv tags "technical_report"; intermediate revisions "checkpoints"; the training configuration "metadata".
 """
 
 from collections.abc import Mapping
