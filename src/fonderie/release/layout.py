@@ -11,6 +11,8 @@ What is for whom:
 Names never change between releases: a client finds the same thing in the same place.
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from fonderie.core.manifest import FileEntry, InputEntry
@@ -60,6 +62,8 @@ class ReleaseIndex(BaseModel):
     language: tuple[str, ...] = ()
     description: str = ""
     demonstration: bool = False
+    status: Literal["draft", "final"] = "draft"
+    """Final: every field that only its publisher can fill is filled."""
     model_digest: str
     """The digest of the model artifact that the weights were copied from."""
     model: InputEntry
