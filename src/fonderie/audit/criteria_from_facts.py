@@ -1,15 +1,15 @@
 """The three criteria of openness from declared facts, and the OSI's definition beside them.
 
 1. use: nothing restricts the use of weights and software; 2. data: the documents trained on are provided, under
-free licences; 3. method: code, parameters, logs, checkpoints, so that the training can be followed.
+free licences, both the collection and what is in it; 3. method: code, parameters, logs, checkpoints, so that the training can be followed.
 
 Two answers for each. `as_declared` is what follows if the facts are true. `verdict` is what an audit may say: data
 never pass unless their hashes were checked, nor the method unless a segment was trained again, so that facts which
 somebody merely declares reach "partial" at best.
 
 The Open Source AI Definition 1.0 (opensource.org/ai, October 2024) asks for less: a description of the data is
-enough. It also asks for the complete code. `osaid` gives what the definition comes to as the OSI's reviewers seem to
-have applied it, taking a pipeline specified in a paper for the specification the definition speaks of;
+enough. It also asks for the complete code. `osaid` gives what the definition comes to as the OSI's reviewers seem
+to have applied it, taking a pipeline specified in a paper for the specification the definition speaks of;
 `osaid_letter` what it comes to when code must be published as code.
 """
 
@@ -19,6 +19,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from fonderie.audit.facts import Component, ModelFacts
+from fonderie.licences.verdict import Verdict, judge
 from fonderie.release.findings import FINDINGS_ORDER, Criterion, Level, Outcome
 
 Osaid = Literal["pass", "relicense", "fail"]
@@ -116,15 +117,27 @@ def _data(facts: ModelFacts) -> CriterionGrade:
         if fact.published == "unknown":
             found: Outcome = "unknown"
         elif fact.published == "all":
-            found = "pass" if verdict.status == "free" else "partial"
+            found = (
+                "pass" if verdict.status == "free" and judge(fact.content_licence).status == "free" else "partial"
+            )
         else:
             found = "partial" if fact.published == "part" else "fail"
         if fact.published != "all":
             reasons.append(f"{_name(name)}: {_extent(fact.published)}" + f" ({fact.note})" * bool(fact.note))
-        if verdict.status != "free" and fact.published in ("all", "part"):
-            reasons.append(f"{_name(name)}: licence {verdict.licence}, {verdict.reason}")
+        if fact.published in ("all", "part"):
+            reasons.extend(_data_licences(name, verdict, judge(fact.content_licence)))
         outcome = _worse(outcome, found)
     return _capped("data", outcome, _level(facts, names), reasons, "no hash was checked")
+
+
+def _data_licences(name: Component, collection: Verdict, contents: Verdict) -> list[str]:
+    """A licence of the collection does not license the texts in it."""
+    found = []
+    if collection.status != "free":
+        found.append(f"{_name(name)}: collection under {collection.licence}, {collection.reason}")
+    if contents.status != "free":
+        found.append(f"{_name(name)}: licence of the contents {contents.licence}, {contents.reason}")
+    return found
 
 
 def _method(facts: ModelFacts) -> CriterionGrade:

@@ -1,10 +1,10 @@
 """The 12 parameters of the European Open Source AI Index, graded from facts: open 1, partial 0.5, closed 0.
 
 Source: osai-index.eu and its database github.com/Language-Technology-Assessment/main-database (CC-BY-4.0), as of
-June 2026; criteria first in Liesenfeld and Dingemanse, "Rethinking open source generative AI", FAccT 2024. The paper
-counts 14 parameters; the index dropped two, package and API, on 13 March 2026 (commit ff85b6f), and its figures since
-count these 12. The rules here are ours: the index grades by hand, this grades what the facts say, so that two models
-with the same facts get the same grade. Where the two differ, docs/openness-of-public-models.md says why.
+June 2026; criteria first in Liesenfeld and Dingemanse, "Rethinking open source generative AI", FAccT 2024. The
+paper counts 14 parameters; the index dropped two, package and API, on 13 March 2026 (commit ff85b6f), and its
+figures since count these 12. The rules here are ours: the index grades by hand, this grades what the facts say, so
+that two models with the same facts get the same grade. docs/openness-of-public-models.md says where the two differ.
 """
 
 from typing import Any, Literal

@@ -76,6 +76,8 @@ class Fact(BaseModel):
     """How much of it is described well enough to be found or made again; what is published counts as described."""
     licence: str = ""
     """As the component states it; empty where it states none."""
+    content_licence: str = ""
+    """Of data: the licence of the texts themselves, which that of the collection does not give; empty if unknown."""
     gated: bool = False
     """Somebody must ask, sign in or accept terms first."""
     where: str = ""
