@@ -116,7 +116,8 @@ def test_why_follows_a_document_to_the_steps_that_saw_it(store: Path) -> None:
     assert [fate["fate"] for fate in trail["fates"]] == ["kept"] * 5 + ["dropped"]
     (place,) = trail["tokens"]
     assert (place["call"], place["first"], place["length"]) == ("shards", extent.start, extent.length)
-    batches = Batches(stream, context=64, batch=4, seed=0)
+    derived = json.loads((made_by(store, "train.pretrain") / "parameters.json").read_bytes())
+    batches = Batches(stream, context=64, batch=4, seed=derived["training"]["shuffle_seed"])
     expected = [
         step
         for step in range(1, 41)

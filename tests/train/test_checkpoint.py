@@ -13,9 +13,13 @@ TENSORS = {
 }
 
 
+def save(folder, aside, step, tensors, facts):
+    return checkpoint.seal(checkpoint.write(aside, step, tensors), folder, facts)
+
+
 @pytest.fixture
 def saved(tmp_path):
-    return checkpoint.save(tmp_path / "checkpoints", tmp_path / "aside", 40, TENSORS, {"tokens": 7})
+    return save(tmp_path / "checkpoints", tmp_path / "aside", 40, TENSORS, {"tokens": 7})
 
 
 def test_what_is_saved_is_loaded(saved):
@@ -29,7 +33,7 @@ def test_what_is_saved_is_loaded(saved):
 
 def test_saving_again_replaces_and_gives_the_same_bytes(saved, tmp_path):
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
-    assert checkpoint.save(tmp_path / "checkpoints", tmp_path / "aside", 40, TENSORS, {"tokens": 7}) == saved
+    assert save(tmp_path / "checkpoints", tmp_path / "aside", 40, TENSORS, {"tokens": 7}) == saved
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
     assert list((tmp_path / "aside").iterdir()) == []
 
@@ -59,9 +63,7 @@ def test_a_changed_fact_is_damage(saved):
 
 
 def test_the_latest_is_the_highest_step_whatever_the_clock_says(tmp_path):
-    paths = [
-        checkpoint.save(tmp_path, tmp_path / "aside", step, TENSORS, {}) for step in (100_000_000, 99_999_999, 5)
-    ]
+    paths = [save(tmp_path, tmp_path / "aside", step, TENSORS, {}) for step in (100_000_000, 99_999_999, 5)]
     os.utime(paths[0], (0, 0))
     (tmp_path / "step-notes").mkdir()
     assert checkpoint.latest(tmp_path) == paths[0]
@@ -82,4 +84,4 @@ def test_a_half_written_latest_is_not_passed_over(saved):
 def test_what_a_crash_left_aside_is_not_in_the_way(tmp_path):
     (tmp_path / "aside" / "step-00000001").mkdir(parents=True)
     (tmp_path / "aside" / "step-00000001" / "model.safetensors").write_bytes(b"half")
-    assert checkpoint.load(checkpoint.save(tmp_path, tmp_path / "aside", 1, TENSORS, {})).step == 1
+    assert checkpoint.load(save(tmp_path, tmp_path / "aside", 1, TENSORS, {})).step == 1

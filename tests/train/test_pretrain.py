@@ -63,7 +63,8 @@ def test_it_learns_and_says_what_it_did(tokens_folder, tokenizer_folder, tmp_pat
     out = run(tokens_folder, tokenizer_folder, tmp_path / "run")
     lines = [json.loads(line) for line in (out.path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 181))
-    assert lines[0].keys() == {"step", "tokens", "loss", "learning_rate", "gradient_norm"}
+    assert lines[0].keys() == {"step", "tokens", "loss", "learning_rate", "gradient_norm", "batch", "chain"}
+    assert lines[19].keys() - lines[0].keys() == {"checkpoint"}
     assert lines[0]["loss"] == pytest.approx(np.log(262), rel=0.02)
     assert out.statistics["final_loss"] < 0.7 < lines[0]["loss"]
     assert out.statistics["tokens"] == 180 * 8 * 32
@@ -89,13 +90,15 @@ def test_a_damaged_checkpoint_is_named_and_not_passed_over(tokens_folder, tokeni
     path = tmp_path / "run/files/checkpoints/step-00000040/optimizer.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(StoreError, match=r"step-00000040/optimizer\.safetensors"):
-        run(tokens_folder, tokenizer_folder, tmp_path / "run", duration="60 steps")
+        run(tokens_folder, tokenizer_folder, tmp_path / "run", duration="40 steps")
 
 
 def test_steps_that_saw_a_token_are_those_whose_batch_holds_it(tokens_folder, tokenizer_folder, stream, tmp_path):
     out = run(tokens_folder, tokenizer_folder, tmp_path / "run", duration="2.5 epochs")
-    steps = json.loads((out.path / "parameters.json").read_text())["training"]["steps"]
-    batches = Batches(stream, context=32, batch=8, seed=0)
+    derived = json.loads((out.path / "parameters.json").read_text())["training"]
+    steps, seed = derived["steps"], derived["shuffle_seed"]
+    assert seed == json.loads((out.path / "commitment.json").read_text())["shuffle_seed"]
+    batches = Batches(stream, context=32, batch=8, seed=seed)
     held = {step: [(i * 32, i * 32 + 33) for i in batches.indices(step)] for step in range(1, steps + 1)}
     for start, stop in ((0, 1), (32, 33), (31, 32), (100, 190), (len(stream) - 1, len(stream)), (5, 5)):
         want = [step for step, spans in held.items() if any(a < stop and start < b for a, b in spans)]

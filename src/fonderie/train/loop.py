@@ -3,16 +3,16 @@
 What it writes follows from the model's initial weights, the batches and the plan alone: killed at any moment and
 called again, it goes on from its last checkpoint to the same bits.
 
-    log.jsonl              one line per step: step, tokens seen, loss before the step, learning rate, gradient norm
+    log.jsonl              one line per step, each extending the chain: see `LogLine` in commitment.py
     checkpoints/step-…/    weights, optimizer, random state: see checkpoint.py
 """
 
-import json
 import math
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,57 +25,97 @@ from fonderie.core.errors import StepError, StoreError
 from fonderie.model.loss import linear_cross_entropy
 from fonderie.model.transformer import Decoder
 from fonderie.train import checkpoint
+from fonderie.train.commitment import LOG, LogLine, batch_hash, extend
 from fonderie.train.optim import load_state_tensors, state_tensors
 from fonderie.train.plan import Plan
 
-LOG = "log.jsonl"
 CHECKPOINTS = "checkpoints"
+
+BatchOf = Callable[[int], NDArray[np.int64]]
+"""The ids of a step, [batch, context + 1]; steps count from 1."""
 
 
 def train(
     model: Decoder,
     optimizer: Optimizer,
-    batch_of: Callable[[int], NDArray[np.int64]],
+    batch_of: BatchOf,
     plan: Plan,
     folder: Path,
     *,
     aside: Path,
+    head: str,
     advance: Callable[[int, str], None] = lambda _count, _note: None,
 ) -> int:
     """Train to the end, from the last checkpoint in `folder` if there is one; returns the step it started from.
 
-    `batch_of(step)` gives ids [batch, context + 1], steps counting from 1. `aside` is a folder on the same file
-    system for what is incomplete. Raises StoreError for a damaged checkpoint and StepError for a loss that is not
-    a number. Call `fonderie.model.numerics.settle` first.
+    `aside` is a folder on the same file system for what is incomplete, `head` where the chain begins: the digest of
+    the commitment. Raises StoreError for a damaged checkpoint and StepError for a loss that is not a number. Call
+    `fonderie.model.numerics.settle` first, and `begin` if there is no checkpoint yet.
     """
-    torch.manual_seed(plan.seed)
-    begun = _resume(model, optimizer, folder)
+    begun, head = _resume(model, optimizer, plan, folder, head)
     advance(begun, "")
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        for done in run(model, optimizer, batch_of, plan, after=begun, until=plan.schedule.steps):
+            due = plan.checkpoint_due(done.step)
+            draft = checkpoint.write(aside, done.step, tensors_of(model, optimizer)) if due else None
+            line = done.line(head, None if draft is None else draft.root)
+            head = line.chain
+            log.write(line.to_json() + "\n")
+            log.flush()
+            if draft is not None:
+                os.fsync(log.fileno())
+                facts = {"tokens": line.tokens, "log_bytes": log.tell(), "chain": head}
+                checkpoint.seal(draft, folder / CHECKPOINTS, facts)
+                checkpoint.prune(folder / CHECKPOINTS, max(plan.checkpoints_kept, 1))
+            advance(1, f"loss {line.loss:.3f}")
+    checkpoint.prune(folder / CHECKPOINTS, plan.checkpoints_kept)
+    return begun
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one step came to."""
+
+    step: int
+    tokens: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    batch: str
+
+    def line(self, head: str, checkpoint_root: str | None) -> LogLine:
+        """The step as the log holds it, the chain going on from `head`."""
+        chain = extend(head, self.step, self.batch, self.loss, checkpoint_root)
+        return LogLine(**vars(self), checkpoint=checkpoint_root, chain=chain)
+
+
+def run(
+    model: Decoder, optimizer: Optimizer, batch_of: BatchOf, plan: Plan, *, after: int, until: int
+) -> Iterator[Done]:
+    """Take the steps after one, until another, each as it is asked for; the bare loop, which writes nothing."""
     if plan.compile:
         _compile_blocks(model)
     model.train()
-    with (folder / LOG).open("a", encoding="utf-8") as log:
-        for step in range(begun + 1, plan.schedule.steps + 1):
-            ids = torch.from_numpy(batch_of(step)).to(model.embedding.weight.device)
-            rate = plan.schedule.rate(step)
-            loss, norm = _update(model, optimizer, ids, plan, rate)
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise StepError(
-                    f"at step {step} the loss is {loss} and the gradient's norm {norm}",
-                    hint="Lower learning_rate, lengthen warmup, or train in fp32.",
-                )
-            tokens = step * ids.shape[0] * (ids.shape[1] - 1)
-            line = {"step": step, "tokens": tokens, "loss": loss, "learning_rate": rate, "gradient_norm": norm}
-            log.write(json.dumps(line) + "\n")
-            log.flush()
-            if step % plan.checkpoint_every == 0 or step == plan.schedule.steps:
-                os.fsync(log.fileno())
-                facts = {"tokens": tokens, "log_bytes": log.tell()}
-                checkpoint.save(folder / CHECKPOINTS, aside, step, _tensors(model, optimizer), facts)
-                checkpoint.prune(folder / CHECKPOINTS, max(plan.checkpoints_kept, 1))
-            advance(1, f"loss {loss:.3f}")
-    checkpoint.prune(folder / CHECKPOINTS, plan.checkpoints_kept)
-    return begun
+    for step in range(after + 1, until + 1):
+        batch = batch_of(step)
+        ids = torch.from_numpy(batch).to(model.embedding.weight.device)
+        rate = plan.schedule.rate(step)
+        loss, norm = _update(model, optimizer, ids, plan, rate)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise StepError(
+                f"at step {step} the loss is {loss} and the gradient's norm {norm}",
+                hint="Lower learning_rate, lengthen warmup, or train in fp32.",
+            )
+        tokens = step * ids.shape[0] * (ids.shape[1] - 1)
+        yield Done(step, tokens, loss, rate, norm, batch_hash(batch))
+
+
+def begin(model: Decoder, optimizer: Optimizer, plan: Plan, folder: Path, *, aside: Path) -> str:
+    """Write checkpoint 0, the state before the first step, into `folder`; returns its root."""
+    torch.manual_seed(plan.seed)
+    draft = checkpoint.write(aside, 0, tensors_of(model, optimizer))
+    checkpoint.seal(draft, folder / CHECKPOINTS, {"tokens": 0, "log_bytes": 0})
+    return draft.root
 
 
 def _update(model: Decoder, optimizer: Optimizer, ids: Tensor, plan: Plan, rate: float) -> tuple[float, float]:
@@ -96,7 +136,7 @@ def _update(model: Decoder, optimizer: Optimizer, ids: Tensor, plan: Plan, rate:
     return loss.item(), norm.item()
 
 
-def _tensors(model: Decoder, optimizer: Optimizer) -> dict[str, dict[str, Tensor]]:
+def tensors_of(model: Decoder, optimizer: Optimizer) -> dict[str, dict[str, Tensor]]:
     """All that a later step depends on."""
     device = model.embedding.weight.device
     random = {"cpu": torch.get_rng_state()}
@@ -105,24 +145,31 @@ def _tensors(model: Decoder, optimizer: Optimizer) -> dict[str, dict[str, Tensor
     return {"model": model.state_dict(), "optimizer": state_tensors(model, optimizer), "random": random}
 
 
-def _resume(model: Decoder, optimizer: Optimizer, folder: Path) -> int:
-    """Put back the latest checkpoint and cut the log to its step; returns the step, 0 to start afresh."""
-    path = checkpoint.latest(folder / CHECKPOINTS)
-    if path is None:
-        (folder / LOG).unlink(missing_ok=True)
-        return 0
-    found = checkpoint.load(path)
+def restore(model: Decoder, optimizer: Optimizer, found: checkpoint.Checkpoint) -> None:
+    """Put back weights, optimizer and random state as they were when the checkpoint was written."""
     model.load_state_dict(found.tensors["model"])
     load_state_tensors(model, optimizer, found.tensors["optimizer"])
     random = found.tensors["random"]
     torch.set_rng_state(random["cpu"])
-    if "cuda" in random:
+    if "cuda" in random and model.embedding.weight.device.type == "cuda":
         torch.cuda.set_rng_state(random["cuda"], model.embedding.weight.device)
-    log, length = folder / LOG, found.facts["log_bytes"]
-    if not log.exists() or log.stat().st_size < length:
+
+
+def _resume(model: Decoder, optimizer: Optimizer, plan: Plan, folder: Path, head: str) -> tuple[int, str]:
+    """Put back the latest checkpoint and cut the log to it; returns its step, 0 to start afresh, and the chain."""
+    path, log = checkpoint.latest(folder / CHECKPOINTS), folder / LOG
+    if path is None:
+        torch.manual_seed(plan.seed)
+        log.unlink(missing_ok=True)
+        return 0, head
+    found = checkpoint.load(path)
+    restore(model, optimizer, found)
+    length = found.facts["log_bytes"]
+    if (log.stat().st_size if log.exists() else 0) < length:
         raise StoreError(f"{log} is shorter than {path.name} recorded", hint=f"Remove {folder} to start again.")
-    os.truncate(log, length)
-    return found.step
+    if log.exists():
+        os.truncate(log, length)
+    return found.step, found.facts.get("chain", head)
 
 
 def _compile_blocks(model: Decoder) -> None:

@@ -31,7 +31,10 @@ def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
 
 
 def load_state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `state_tensors` gave; StoreError if it belongs to other weights."""
+    """Put back what `state_tensors` gave, nothing before the first step; StoreError if it is of other weights."""
+    optimizer.state.clear()
+    if not tensors:
+        return
     weights = dict(model.named_parameters())
     states: dict[str, dict[str, Tensor]] = {}
     for full_name, tensor in tensors.items():

@@ -28,3 +28,7 @@ class Plan:
     """Steps between checkpoints; the last step always has one."""
     checkpoints_kept: int
     """How many remain at the end."""
+
+    def checkpoint_due(self, step: int) -> bool:
+        """Whether a step ends with a checkpoint."""
+        return step % self.checkpoint_every == 0 or step == self.schedule.steps

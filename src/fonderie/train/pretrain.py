@@ -1,7 +1,9 @@
 """train.pretrain: a model from random weights and packed tokens.
 
     model.safetensors config.json generation_config.json    the final weights, in Hugging Face Llama's names
-    log.jsonl loss.svg                                       the loss of every step, and its curve
+    commitment.json                                          tokens, parameters, data order and initial state, named
+                                                             before the first step: see commitment.py
+    log.jsonl loss.svg                                       the loss of every step, in a chain, and its curve
     parameters.json                                          every size and setting, derived ones included
     checkpoints/step-…/                                      weights, optimizer and random state to go on from
 
@@ -11,168 +13,122 @@ Killed at any moment and run again, it goes on from its last checkpoint and writ
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
-
-from fonderie.core.errors import InputError
+from fonderie.core.digest import digest_file
+from fonderie.core.errors import InputError, StoreError
+from fonderie.core.files import sync_folder, write_atomically
 from fonderie.core.machine import Machine
-from fonderie.core.step import Artifact, Inputs, Output, Parameters, Port, step
+from fonderie.core.step import Artifact, Inputs, Output, Port, step
 from fonderie.model.config import ModelConfig
 from fonderie.tokens.shards import ShardIndex, TokenStream
+from fonderie.train.commitment import COMMITMENT, LOG, Commitment, LogLine, read_log, shuffle_seed, trees
 from fonderie.train.curve import loss_curve
-from fonderie.train.duration import Duration, steps_in
-from fonderie.train.loader import Batches
-from fonderie.train.plan import Plan, Precision
-from fonderie.train.schedule import Kind, Schedule
+from fonderie.train.parameters import SIZES, PretrainParameters
 from fonderie.train.seen import DERIVED
+from fonderie.train.training import Training, read_commitment
 
-Share = Annotated[float, Field(ge=0, le=1)]
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
-SIZES = (
-    "width", "heads", "kv_heads", "head_size", "hidden", "rope_theta", "norm_epsilon", "tied_embeddings", "init_std"
-)  # fmt: skip
+    from fonderie.model.transformer import Decoder
+
+NAME = "train.pretrain"
+VERSION = 2
 FLOPS_FORMULA = "6 N + 12 L H Q T per token (PaLM, appendix B)"
 
 
-class PretrainParameters(Parameters):
-    """Sizes of the model, how long and how fast it learns. A size left out follows from `depth`."""
-
-    depth: PositiveInt
-    """Number of decoder blocks: the one dial. Width is 64 times as large; see model/config.py for the rest."""
-    width: PositiveInt | None = None
-    """Size of the residual stream."""
-    heads: PositiveInt | None = None
-    """Query heads per block."""
-    kv_heads: PositiveInt | None = None
-    """Key-value heads per block."""
-    head_size: PositiveInt | None = None
-    """Size of one head."""
-    hidden: PositiveInt | None = None
-    """Inner size of the feed-forward network."""
-    rope_theta: PositiveFloat | None = None
-    """Base of the rotary position frequencies."""
-    norm_epsilon: PositiveFloat | None = None
-    """Added to the mean square in RMSNorm."""
-    tied_embeddings: bool | None = None
-    """Whether the output head is the input embedding table."""
-    init_std: PositiveFloat | None = None
-    """Standard deviation of the initial weights."""
-
-    context: Annotated[int, Field(ge=2)] = 256
-    """Tokens per sequence, in training and after."""
-    duration: Duration = "1 epoch"
-    """How long to train: "250M tokens", "2 epochs" or "800 steps", rounded up to whole steps."""
-    batch: PositiveInt = 16
-    """Sequences per optimizer step."""
-    accumulation: PositiveInt = 1
-    """Micro-batches that a batch is cut into, to save memory. Changes the bits, so it is part of the request."""
-    learning_rate: PositiveFloat = 3e-3
-    """Peak learning rate, reached at the end of warm-up. The default suits widths of 128 to 256; wider models want
-    less (docs/log/0002-demo-hyperparameters.md)."""
-    schedule: Kind = "cosine"
-    """Shape of the learning rate: "cosine", "wsd", "wsd_linear" or "constant"; see train/schedule.py."""
-    warmup: Share = 0.05
-    """Share of the steps over which the learning rate rises."""
-    decay: Share = 0.2
-    """Share of the steps over which it falls, for wsd."""
-    final: Share = 0.0
-    """Share of the peak learning rate left after the last step."""
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.95)
-    """AdamW's moving averages (Lucie's values)."""
-    epsilon: PositiveFloat = 1e-8
-    """AdamW's guard against division by zero."""
-    weight_decay: NonNegativeFloat = 0.1
-    """Of matrices; norms and embeddings are not decayed."""
-    clip: PositiveFloat = 1.0
-    """Gradients are scaled down to this norm."""
-    seed: NonNegativeInt = 0
-    """Of the initial weights and of the data order."""
-    precision: Precision = "fp32"
-    """ "bf16" computes products in half the bits: faster on processors with AMX and on GPUs, slower on others.
-
-    On processors, its bits hold for one number of threads only; those of "fp32" for any."""
-    compile: bool = False
-    """Compile the decoder block; needs a C++ compiler."""
-    checkpoint_every: PositiveInt = 200
-    """Steps between checkpoints: what a crash can cost."""
-    checkpoints_kept: NonNegativeInt = 1
-    """Checkpoints that stay in the artifact, the latest ones."""
-
-    def config_for(self, vocabulary: int) -> ModelConfig:
-        """The model's sizes. Raises ValueError if they do not fit together."""
-        sizes = {name: getattr(self, name) for name in SIZES}
-        return ModelConfig.from_depth(self.depth, vocabulary=vocabulary, context=self.context, **sizes)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        self.config_for(vocabulary=1)
-        if self.accumulation > self.batch:
-            raise ValueError(f"accumulation {self.accumulation} is more than the {self.batch} sequences of a batch")
-        if self.warmup + (self.decay if self.schedule.startswith("wsd") else 0) > 1:
-            raise ValueError(f"warmup {self.warmup} and decay {self.decay} are more than the whole training")
-        return self
-
-
 @step(
-    "train.pretrain",
-    version=1,
+    NAME,
+    version=VERSION,
     parameters=PretrainParameters,
     produces="model",
     inputs={"tokens": Port("tokens"), "tokenizer": Port("tokenizer")},
     resumable=True,
 )
 def pretrain(inputs: Inputs, params: PretrainParameters, out: Output, machine: Machine) -> None:
-    """Train, then write the model; statistics hold its size, tokens, steps, FLOPs and final loss."""
+    """Commit, train, then write the model; statistics hold its size, tokens, steps, FLOPs and final loss."""
     from fonderie.model.convert import save_pretrained
     from fonderie.model.numerics import settle
-    from fonderie.model.transformer import Decoder
-    from fonderie.train.loop import LOG, train
-    from fonderie.train.optim import adamw
+    from fonderie.train.loop import train
 
     settle(machine.threads)
-    stream = TokenStream.open(inputs.one("tokens").path)
-    _check_tokenizer(inputs.one("tokenizer"), stream.index)
-    batches = Batches(stream, params.context, params.batch, params.seed)
-    config, plan = params.config_for(stream.index.vocabulary), _plan(params, batches)
-    model = Decoder(config, seed=params.seed).to(machine.device)
-    optimizer = adamw(model, betas=params.betas, epsilon=params.epsilon, weight_decay=params.weight_decay)
+    tokenizer, stream = inputs.one("tokenizer"), TokenStream.open(inputs.one("tokens").path)
+    _check_tokenizer(tokenizer, stream.index)
     clock = time.monotonic()
+    draft = _promise(params, stream, digest_file(tokenizer.path / "tokenizer.json"))
+    training = Training.of(params, stream, draft.shuffle_seed)
+    model, optimizer = training.fresh(machine.device)
+    commitment = _commit(draft, training, model, optimizer, out)
+    committed = time.monotonic() - clock
+    plan, clock = training.plan, time.monotonic()
     with machine.bar("training", plan.schedule.steps, "steps") as bar:
-        begun = train(model, optimizer, batches, plan, out.path, aside=out.state, advance=bar.advance)
+        begun = train(
+            model,
+            optimizer,
+            training.batches,
+            plan,
+            out.path,
+            aside=out.state,
+            head=commitment.digest,
+            advance=bar.advance,
+        )
     seconds = time.monotonic() - clock
 
     index = stream.index
     save_pretrained(model, out.path, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)
-    lines = [json.loads(line) for line in (out.path / LOG).read_text(encoding="utf-8").splitlines()]
-    curve = loss_curve([line["tokens"] for line in lines], [line["loss"] for line in lines])
+    lines = read_log((out.path / LOG).read_bytes())
+    curve = loss_curve([line.tokens for line in lines], [line.loss for line in lines])
     (out.path / "loss.svg").write_bytes(curve)
-    _write_derived(out.path / DERIVED, config, params, plan, batches)
-    out.statistics.update(_statistics(config, lines))
+    _write_derived(out.path / DERIVED, training)
+    out.statistics.update(_statistics(training.config, lines))
     done = (plan.schedule.steps - begun) * params.batch * params.context
-    out.measured.update(_measured(seconds, done, begun, machine))
+    out.measured.update(_measured(seconds, done, begun, machine), commitment_seconds=round(committed, 3))
 
 
-def _plan(params: PretrainParameters, batches: Batches) -> Plan:
-    steps = steps_in(params.duration, batch=params.batch, context=params.context, sequences=batches.sequences)
-    schedule = Schedule(
-        kind=params.schedule,
-        steps=steps,
-        peak=params.learning_rate,
-        warmup=params.warmup,
-        decay=params.decay,
-        final=params.final,
+def _promise(params: PretrainParameters, stream: TokenStream, tokenizer: str) -> Commitment:
+    """The commitment, but for the initial state, which needs a model."""
+    parameters = params.model_dump(mode="json")
+    tokens, offsets = trees(stream.folder, stream.index)
+    return Commitment(
+        step=NAME,
+        version=VERSION,
+        parameters=parameters,
+        tokenizer=tokenizer,
+        tokens=tokens,
+        offsets=offsets,
+        shuffle_seed=shuffle_seed(tokens.root, params.seed),
+        initial_state="",
     )
-    return Plan(
-        schedule=schedule,
-        accumulation=params.accumulation,
-        clip=params.clip,
-        seed=params.seed,
-        precision=params.precision,
-        compile=params.compile,
-        checkpoint_every=params.checkpoint_every,
-        checkpoints_kept=params.checkpoints_kept,
-    )
+
+
+def _commit(
+    draft: Commitment, training: Training, model: "Decoder", optimizer: "Optimizer", out: Output
+) -> Commitment:
+    """Write checkpoint 0 and the commitment; where a killed training left them, see that they are this one's."""
+    from fonderie.train import checkpoint
+    from fonderie.train.loop import CHECKPOINTS, begin
+
+    path = out.path / COMMITMENT
+    if not path.exists():
+        last = checkpoint.latest(out.path / CHECKPOINTS)
+        if last is not None and last.name != checkpoint.folder_name(0):
+            raise StoreError(
+                f"{out.path} holds {last.name}, and no {path.name}", hint=f"Remove {out.path} to start again."
+            )
+        root = begin(model, optimizer, training.plan, out.path, aside=out.state)
+        commitment = draft.model_copy(update={"initial_state": root})
+        # By way of `state`: what a crash leaves beside the file would become part of the artifact.
+        write_atomically(out.state / COMMITMENT, commitment.to_json().encode("utf-8"))
+        (out.state / COMMITMENT).replace(path)
+        sync_folder(out.path)
+        return commitment
+    commitment = read_commitment(path)
+    if commitment != draft.model_copy(update={"initial_state": commitment.initial_state}):
+        raise StoreError(
+            f"{path} commits to another training than this one", hint=f"Remove {out.path} to start again."
+        )
+    return commitment
 
 
 def _check_tokenizer(tokenizer: Artifact, index: ShardIndex) -> None:
@@ -187,26 +143,25 @@ def _check_tokenizer(tokenizer: Artifact, index: ShardIndex) -> None:
         )
 
 
-def _write_derived(
-    path: Path, config: ModelConfig, params: PretrainParameters, plan: Plan, batches: Batches
-) -> None:
-    training = params.model_dump(mode="json", exclude={"depth", *SIZES})
+def _write_derived(path: Path, training: Training) -> None:
+    params, config, steps = training.params, training.config, training.plan.schedule.steps
     derived = {
         "model": {**config.model_dump(mode="json"), "parameters": config.parameters},
         "training": {
-            **training,
-            "steps": plan.schedule.steps,
-            "tokens": plan.schedule.steps * params.batch * params.context,
-            "sequences_per_epoch": batches.sequences,
+            **params.model_dump(mode="json", exclude={"depth", *SIZES}),
+            "shuffle_seed": training.batches.seed,
+            "steps": steps,
+            "tokens": steps * params.batch * params.context,
+            "sequences_per_epoch": training.batches.sequences,
         },
     }
     path.write_text(json.dumps(derived, indent=1) + "\n", encoding="utf-8")
 
 
-def _statistics(config: ModelConfig, lines: list[dict[str, Any]]) -> dict[str, Any]:
+def _statistics(config: ModelConfig, lines: list[LogLine]) -> dict[str, Any]:
     # One step's loss says little: the last twentieth is averaged.
-    last = [line["loss"] for line in lines[-max(1, len(lines) // 20) :]]
-    tokens = lines[-1]["tokens"]
+    last = [line.loss for line in lines[-max(1, len(lines) // 20) :]]
+    tokens = lines[-1].tokens
     return {
         "parameters": config.parameters,
         "steps": len(lines),

@@ -18,7 +18,9 @@ def steps_that_saw(model: Artifact, stream_tokens: int, start: int, stop: int) -
     `model` comes from train.pretrain on a stream of `stream_tokens` tokens.
     """
     derived = json.loads((model.path / DERIVED).read_bytes())["training"]
-    context, batch, seed, steps = (derived[name] for name in ("context", "batch", "seed", "steps"))
+    context, batch, steps = (derived[name] for name in ("context", "batch", "steps"))
+    # Version 1 of train.pretrain ordered the data by `seed` itself; stores still hold what it made.
+    seed = derived.get("shuffle_seed", derived["seed"])
     n = sequences_in(stream_tokens, context)
     # Sequence i is tokens i·T … i·T + T: its last token is also the first of the next one.
     first, last = max(0, -(-(start - context) // context)), min(n - 1, (stop - 1) // context)

@@ -1,0 +1,205 @@
+"""What a training commits to before its first step, and the chain that each step extends.
+
+`commitment.json` is written when the data order, the sizes and the initial weights are settled and nothing has been
+learnt. Exactly what is hashed, and how (all with SHA-256):
+
+    tokens         root over the token shards and index.json: (path, size, root over 1 MiB chunks) of each file
+    offsets        the same over the files that say which document each token came from
+    tokenizer      the digest of tokenizer.json
+    parameters     every parameter of the step, defaults included
+    shuffle_seed   the first 48 bits of H("fonderie shuffle" || 0x00 || tokens root || parameter `seed` in digits):
+                   the data settle their own order, so nobody arranges it, and `seed` still selects a run; no other
+                   parameter enters, so that two learning rates can be compared on one order
+    initial_state  the root of checkpoint 0 (see below)
+    digest         of the canonical JSON of all this: H_0, where the chain begins
+
+    batch          H(the ids of the batch, row after row, as unsigned 32-bit little-endian integers)
+    H_i            H(H_(i-1) || i || batch || loss)              at most steps
+                   H(H_(i-1) || i || batch || loss || root)      at a step that writes a checkpoint
+                   with i as 8 bytes big-endian, the loss as its IEEE 754 double, big-endian, hashes as 32 bytes
+    root           of a checkpoint: over (name, size, sha256) of its files of tensors, which are the weights, the
+                   optimizer's state and the random state. A safetensors file is names, types, shapes and bytes and
+                   nothing else, so its digest binds them all; `sha256sum` is enough to check one.
+
+Merkle trees are those of core/merkle.py. What this shows and what it cannot: docs/decisions/0011-proof.md.
+Imports no torch.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from fonderie.core.digest import digest_bytes, digest_json
+from fonderie.core.merkle import hash_chunks, named_root, tagged, untagged
+from fonderie.tokens.shards import ShardIndex
+
+COMMITMENT = "commitment.json"
+LOG = "log.jsonl"
+FORMAT = 1
+# Any JSON reader keeps a whole number of 48 bits exactly; nobody gains by finding two orders alike.
+SEED_BYTES = 6
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRoot(_Record):
+    """One file of a tree."""
+
+    path: str
+    """Relative to the tokens artifact."""
+    size_bytes: int
+    root: str
+    """Over its chunks of 1 MiB."""
+
+
+class Tree(_Record):
+    """Some files under one root."""
+
+    root: str
+    files: tuple[FileRoot, ...]
+
+    @classmethod
+    def of(cls, files: Iterable[FileRoot]) -> Self:
+        """The tree over files, in path order."""
+        ordered = tuple(sorted(files, key=lambda file: file.path))
+        return cls(root=named_root((file.path, file.size_bytes, file.root) for file in ordered), files=ordered)
+
+
+class Commitment(_Record):
+    """What commitment.json holds, but for its digest."""
+
+    format: int = FORMAT
+    step: str
+    version: int
+    parameters: dict[str, Any]
+    tokenizer: str
+    tokens: Tree
+    offsets: Tree
+    shuffle_seed: int
+    initial_state: str
+
+    @property
+    def digest(self) -> str:
+        """H_0, where the chain begins."""
+        return digest_json(self.model_dump(mode="json"))
+
+    def to_json(self) -> str:
+        """The text of commitment.json, the digest included."""
+        return json.dumps({**self.model_dump(mode="json"), "digest": self.digest}, indent=1) + "\n"
+
+
+def parse_commitment(data: bytes) -> Commitment:
+    """What commitment.json holds; ValueError (pydantic's included) if it is none, or its digest is another's."""
+    values = json.loads(data)
+    if not isinstance(values, dict):
+        raise ValueError("it is no table")
+    digest = values.pop("digest", None)
+    commitment = Commitment.model_validate(values)
+    if commitment.format != FORMAT:
+        raise ValueError(f"it has format {commitment.format}, and this version reads {FORMAT}")
+    if commitment.digest != digest:
+        raise ValueError("its digest is not that of what it says")
+    return commitment
+
+
+def shuffle_seed(tokens_root: str, seed: int) -> int:
+    """The seed of the data order, from the tokens and the parameter `seed`."""
+    data = b"fonderie shuffle\x00" + untagged(tokens_root) + str(seed).encode("ascii")
+    return int.from_bytes(sha256(data).digest()[:SEED_BYTES], "big")
+
+
+def committed_files(index: ShardIndex) -> tuple[list[str], list[str]]:
+    """The files of a tokens artifact that `tokens` binds, and those that `offsets` binds."""
+    tokens = ["index.json", *(shard.tokens_file for shard in index.shards)]
+    return tokens, [shard.offsets_file for shard in index.shards]
+
+
+def trees(folder: Path, index: ShardIndex) -> tuple[Tree, Tree]:
+    """The trees over a tokens artifact, every byte read once."""
+    tokens, offsets = ([_file_root(folder, name) for name in names] for names in committed_files(index))
+    return Tree.of(tokens), Tree.of(offsets)
+
+
+def _file_root(folder: Path, name: str) -> FileRoot:
+    path = folder / name
+    return FileRoot(path=name, size_bytes=path.stat().st_size, root=hash_chunks(path).root)
+
+
+def state_root(files: Mapping[str, tuple[int, str]]) -> str:
+    """The root of a checkpoint, from size and digest of each of its files of tensors, by name."""
+    return named_root((name, size, digest) for name, (size, digest) in files.items())
+
+
+def batch_hash(ids: NDArray[Any]) -> str:
+    """The identity of a batch: its token ids, [batch, context + 1]."""
+    return digest_bytes(np.ascontiguousarray(ids, dtype="<u4").tobytes())
+
+
+def extend(head: str, step: int, batch: str, loss: float, checkpoint: str | None = None) -> str:
+    """The chain's next value."""
+    parts = [untagged(head), struct.pack(">Q", step), untagged(batch), struct.pack(">d", loss)]
+    if checkpoint is not None:
+        parts.append(untagged(checkpoint))
+    return tagged(sha256(b"".join(parts)).digest())
+
+
+class LogLine(BaseModel):
+    """One step as log.jsonl holds it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    step: int
+    tokens: int
+    """Seen so far, this step included."""
+    loss: float
+    """Mean over the batch before the step, nats per token, exact to the last bit."""
+    learning_rate: float
+    gradient_norm: float
+    """Before clipping."""
+    batch: str
+    """See `batch_hash`."""
+    checkpoint: str | None = None
+    """Root of the checkpoint written after this step, if one was."""
+    chain: str
+    """See `extend`."""
+
+    def to_json(self) -> str:
+        """The line without its end; Python writes a double so that reading gives the same one."""
+        return json.dumps(self.model_dump(exclude_none=True))
+
+
+def read_log(data: bytes) -> list[LogLine]:
+    """Every line of a log; ValueError names the line that is none."""
+    lines = []
+    for number, text in enumerate(data.splitlines(), 1):
+        try:
+            lines.append(LogLine.model_validate_json(text))
+        except ValueError as error:
+            raise ValueError(f"line {number} is no step of a training: {str(error)[:200]}") from error
+    return lines
+
+
+def break_in_chain(head: str, lines: Sequence[LogLine]) -> str | None:
+    """The first line that does not follow from the one before it, in words; None if the chain holds.
+
+    `head` is the commitment's digest. Steps must count from 1.
+    """
+    for number, line in enumerate(lines, 1):
+        if line.step != number:
+            return f"line {number} is step {line.step}"
+        try:
+            head = extend(head, line.step, line.batch, line.loss, line.checkpoint)
+        except ValueError as error:
+            return f"step {number}: {error}"
+        if head != line.chain:
+            return f"step {number}: the chain is not what the lines up to here give"
+    return None
