@@ -21,6 +21,7 @@ check: install-test lint types
 
 docs: install
 	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/openness.py
 
 lint:
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 CORPORA_VARIABLE = "FONDERIE_CORPORA"
+MOF_VARIABLE = "FONDERIE_MOF"
 
 
 @pytest.fixture(scope="session")
@@ -17,4 +18,14 @@ def real_corpora() -> Path:
         pytest.skip(
             f"no real corpora at {folder}: set {CORPORA_VARIABLE} to the folder that holds romans/ and lois/"
         )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_mof() -> Path:
+    """The Model Openness Framework's own test files, where they are: they are not ours to copy."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "mof"
+    folder = Path(os.environ.get(MOF_VARIABLE, beside))
+    if not (folder / "expected.json").is_file():
+        pytest.skip(f"no files of the framework at {folder}: set {MOF_VARIABLE} to the folder that holds expected.json")
     return folder

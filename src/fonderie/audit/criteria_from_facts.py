@@ -1,7 +1,8 @@
 """The three criteria of openness from declared facts, and the OSI's definition beside them.
 
 1. use: nothing restricts the use of weights and software; 2. data: the documents trained on are provided, under
-free licences, both the collection and what is in it; 3. method: code, parameters, logs, checkpoints, so that the training can be followed.
+free licences, both the collection and what is in it; 3. method: code, parameters, logs, checkpoints, so that the
+training can be followed.
 
 Two answers for each. `as_declared` is what follows if the facts are true. `verdict` is what an audit may say: data
 never pass unless their hashes were checked, nor the method unless a segment was trained again, so that facts which
@@ -127,6 +128,8 @@ def _data(facts: ModelFacts) -> CriterionGrade:
         if fact.published in ("all", "part"):
             reasons.extend(_data_licences(name, verdict, judge(fact.content_licence)))
         outcome = _worse(outcome, found)
+    if outcome == "fail" and any(facts.fact(name).published in ("all", "part") for name in names):
+        outcome = "partial"
     return _capped("data", outcome, _level(facts, names), reasons, "no hash was checked")
 
 

@@ -77,7 +77,7 @@ class Fact(BaseModel):
     licence: str = ""
     """As the component states it; empty where it states none."""
     content_licence: str = ""
-    """Of data: the licence of the texts themselves, which that of the collection does not give; empty if unknown."""
+    """Of data: the licence of the texts themselves, which the collection's does not give; empty if unknown."""
     gated: bool = False
     """Somebody must ask, sign in or accept terms first."""
     where: str = ""
