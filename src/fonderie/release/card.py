@@ -1,162 +1,189 @@
-"""The model card: README.md of a release, written from its manifests and nothing else."""
+"""The model card of a release, in English and in French, written from its manifests and nothing else.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+README.md opens with the YAML head that the Hugging Face hub reads; README.fr.md says the same to people.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
-from fonderie.evaluate.score import ALL
+from fonderie.evaluate.score import ALL, Score
+from fonderie.release import words
 from fonderie.release.attribution import Attribution
-from fonderie.release.findings import Finding, overall
+from fonderie.release.energy import emissions_grams
+from fonderie.release.facts import Facts
+from fonderie.release.findings import overall
+from fonderie.release.hub_terms import hub_licence, slug
 from fonderie.release.records import Report, Training
+from fonderie.release.report import relaxed
 from fonderie.release.tables import (
     cell,
     figure,
     markdown_table,
-    quantity,
     reasons_table,
     scores_table,
     sources_table,
     training_table,
 )
+from fonderie.release.templating import render
+from fonderie.release.words import LANGUAGES, Language
 
+CARDS = ("README.md", "README.fr.md")
 AUTHORS_SHOWN = 12
 
-_HUB_LICENCES = {
-    "odbl-1.0": "odbl",
-    "odc-by-1.0": "odc-by",
-    "pddl-1.0": "pddl",
-    "gpl-3.0-only": "gpl-3.0",
-    "gpl-3.0-or-later": "gpl-3.0",
-    "agpl-3.0-only": "agpl-3.0",
-    "agpl-3.0-or-later": "agpl-3.0",
-    "lgpl-3.0-only": "lgpl-3.0",
-    "lgpl-3.0-or-later": "lgpl-3.0",
+_TEMPLATES: dict[Language, str] = {"en": "README.md.jinja", "fr": "README.fr.md.jinja"}
+_SHAPE = {
+    "num_hidden_layers": {"en": "blocks", "fr": "blocs"},
+    "hidden_size": {"en": "width", "fr": "largeur"},
+    "num_attention_heads": {"en": "query heads", "fr": "têtes de requête"},
+    "num_key_value_heads": {"en": "key-value heads", "fr": "têtes de clé et de valeur"},
+    "intermediate_size": {"en": "feed-forward width", "fr": "largeur interne"},
+    "vocab_size": {"en": "vocabulary", "fr": "vocabulaire"},
+    "max_position_embeddings": {"en": "context (tokens)", "fr": "contexte (jetons)"},
 }
-"""Identifiers of the Hugging Face hub (its documentation, "Licenses") that differ from SPDX's in lower case."""
-_HUB_LICENCES_ALIKE = frozenset(
-    {
-        *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "zlib", "unlicense", "mpl-2.0", "eupl-1.2"),
-        *("cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nd-4.0"),
-        *("cc-by-nc-nd-4.0", "cc-by-nc-sa-4.0", "cdla-permissive-2.0", "cdla-sharing-1.0", "etalab-2.0"),
-    }
-)
-"""Those that do not. Any other licence is "other" to the hub, with its SPDX identifier as the name."""
 
 
-@dataclass(frozen=True)
-class CardFacts:
-    """What a card is written from; all of it lies in the release."""
-
-    name: str
-    version: str
-    licence: str
-    language: Sequence[str]
-    description: str
-    demonstration: bool
-    report: Report
-    findings: Sequence[Finding]
-    attributions: Sequence[Attribution]
-    samples: Sequence[Mapping[str, Any]]
-    config: Mapping[str, Any]
-    """The model's config.json."""
-    files: Mapping[str, str]
-    """Digest of each file of the release, by name."""
-    model_digest: str
+def write_cards(facts: Facts) -> dict[str, str]:
+    """The texts of README.md and README.fr.md, by name."""
+    return {name: _card(facts, language) for name, language in zip(CARDS, LANGUAGES, strict=True)}
 
 
-def write_card(facts: CardFacts) -> str:
-    """The text of README.md."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fonderie.release"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown: `cell` escapes what documents and recipes say
-    )
-    environment.filters.update(cell=cell, quantity=quantity, quoted=quoted)
+def _card(facts: Facts, language: Language) -> str:
     report = facts.report
-    return environment.get_template("README.md.jinja").render(
+    return render(
+        _TEMPLATES[language],
+        language,
         facts=facts,
+        index=facts.index,
+        report=report,
         front_matter=front_matter(facts),
         failures=[finding for finding in facts.findings if finding.verdict == "fail"],
+        findings=[(finding, words.rule_label(finding.rule, language)) for finding in facts.findings],
         overall=overall(facts.findings),
-        sources=markdown_table(sources_table(report.sources)),
-        reasons=markdown_table(reasons_table(report.sources)) if reasons_table(report.sources).rows else "",
-        scores=markdown_table(scores_table(report.scores)) if report.scores else "",
-        training=markdown_table(training_table(report)) if training_table(report).rows else "",
+        tables={
+            "sources": markdown_table(sources_table(report.sources)),
+            "reasons": markdown_table(reasons_table(report.sources)) if reasons_table(report.sources).rows else "",
+            "scores": markdown_table(scores_table(report.scores)) if report.scores else "",
+            "training": markdown_table(training_table(report)) if training_table(report).rows else "",
+        },
+        scores=_scores_in_order(report),
         circumstances=[circumstances(training) for training in report.trainings],
         settings=[settings(training) for training in report.trainings],
-        architecture=architecture(facts.config),
+        architecture=architecture(facts.config, language),
         credits=[credit(attribution) for attribution in facts.attributions],
+        relaxed=relaxed(facts.manifests, facts.lock),
         seconds=sum(entry.seconds for entry in report.lineage),
+        energy=energy_sentences(facts, language),
     )
 
 
-def front_matter(facts: CardFacts) -> str:
+def front_matter(facts: Facts) -> str:
     """The YAML head that the Hugging Face hub reads."""
     import yaml
 
-    licence = facts.licence.casefold()
-    alike = licence if licence in _HUB_LICENCES_ALIKE else "other"
-    head: dict[str, Any] = {"license": _HUB_LICENCES.get(licence, alike)}
+    index = facts.index
+    head: dict[str, Any] = {"license": hub_licence(index.licence)}
     if head["license"] == "other":
-        head["license_name"] = licence
-    head["language"] = list(facts.language)
+        head["license_name"] = slug(index.licence)
+        head["license_link"] = "LICENSE"
+    head["language"] = list(index.language)
     head["library_name"] = "transformers"
     head["pipeline_tag"] = "text-generation"
-    head["tags"] = ["fonderie", *(["demonstration"] if facts.demonstration else [])]
-    results = [
-        {
-            "task": {"type": "text-generation", "name": "Text generation"},
-            "dataset": {"type": "held-out", "name": f"held-out documents of {score.source}", "split": "held-out"},
-            "metrics": [
-                {
-                    "type": score.name,
-                    "name": f"{score.name.replace('_', ' ')}, {figure(score)}",
-                    "value": round(score.value, 4),
-                    "verified": False,
-                }
-            ],
-        }
-        for score in sorted(facts.report.scores, key=lambda score: score.source != ALL)
-    ]
+    head["tags"] = ["fonderie", *(["demonstration"] if index.demonstration else [])]
+    emissions = emissions_head(facts)
+    if emissions:
+        head["co2_eq_emissions"] = emissions
+    results = [_result(score) for score in _scores_in_order(facts.report)]
     if results:
-        head["model-index"] = [{"name": facts.name, "results": results}]
+        head["model-index"] = [{"name": index.name, "results": results}]
     return yaml.safe_dump(head, allow_unicode=True, sort_keys=False)
 
 
-def architecture(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What config.json says of the model's shape, in words."""
-    words = {
-        "num_hidden_layers": "blocks",
-        "hidden_size": "width",
-        "num_attention_heads": "query heads",
-        "num_key_value_heads": "key-value heads",
-        "intermediate_size": "feed-forward width",
-        "vocab_size": "vocabulary",
-        "max_position_embeddings": "context (tokens)",
+def _scores_in_order(report: Report) -> list[Score]:
+    return sorted(report.scores, key=lambda score: score.source != ALL)
+
+
+def _result(score: Score) -> dict[str, Any]:
+    return {
+        "task": {"type": "text-generation", "name": "Text generation"},
+        "dataset": {"type": "held-out", "name": f"held-out documents of {score.source}", "split": "held-out"},
+        "metrics": [
+            {
+                "type": score.name,
+                "name": f"{score.name.replace('_', ' ')}, {figure(score)}",
+                "value": round(score.value, 4),
+                "verified": False,
+            }
+        ],
     }
-    return [(word, quantity(config[name])) for name, word in words.items() if name in config]
+
+
+def emissions_head(facts: Facts) -> dict[str, Any] | None:
+    """The hub's block on emissions, in grams; None unless the energy was measured and the electricity is known.
+
+    The hub's documentation, "Displaying carbon emissions for your model", names the fields.
+    """
+    electricity = facts.electricity
+    grams = emissions_grams(facts.energy, electricity)
+    if grams is None or electricity is None:
+        return None
+    methods = "; ".join(facts.energy.methods)
+    return {
+        "emissions": round(grams, 3),
+        "source": f"energy: {methods}; {electricity.grams_co2e_per_kwh:g} g CO2e per kWh: {electricity.source}",
+        "training_type": training_type(facts),
+        "geographical_location": electricity.location,
+        "hardware_used": "; ".join(facts.energy.hardware),
+    }
+
+
+def training_type(facts: Facts) -> str:
+    """The hub's word for what was done to the weights."""
+    return "pre-training" if facts.steps("train.pretrain") else "fine-tuning"
+
+
+def energy_sentences(facts: Facts, language: Language) -> list[str]:
+    """Energy, arithmetic and emissions of the training, each with its method or the reason why there is none."""
+    account = facts.energy
+    kwh = account.training_kwh
+    hardware = "; ".join(account.hardware)
+    methods = "; ".join(words.known("method", method, language) for method in account.methods)
+    if kwh is None:
+        found = [words.word("energy", "unmeasured", language, methods=methods)]
+    else:
+        amount = words.decimal(kwh, 4, language)
+        found = [words.word("energy", "measured", language, kwh=amount, methods=methods, hardware=hardware)]
+    if account.flops is None:
+        found.append(words.word("energy", "uncounted", language))
+    else:
+        formulas = [words.known("formula", formula, language) for formula in account.flops_formulas]
+        formula = "; ".join(formulas) or words.word("energy", "no_formula", language)
+        amount = words.number(account.flops, language)
+        found.append(words.word("energy", "counted", language, flops=amount, formula=formula))
+    emissions = emissions_head(facts)
+    if emissions is None:
+        found.append(words.word("energy", "no_emissions", language))
+    else:
+        grams = words.decimal(emissions["emissions"], 1, language)
+        source = emissions["source"]
+        found.append(words.word("energy", "emissions", language, grams=grams, source=source))
+    return found
+
+
+def architecture(config: Mapping[str, Any], language: Language = "en") -> list[tuple[str, str]]:
+    """What config.json says of the model's shape, in words."""
+    return [
+        (entry[language], words.number(config[name], language)) for name, entry in _SHAPE.items() if name in config
+    ]
 
 
 def circumstances(training: Training) -> str:
-    """Time, hardware and energy of one training, in a sentence each."""
-    environment, energy = training.environment, training.energy
+    """Time and hardware of one training; another machine takes another time for the same bytes."""
+    environment = training.environment
     gpus = environment.get("gpus") or []
     hardware = ", ".join(gpus) if gpus else f"{environment.get('processor', 'unknown')} (no GPU)"
-    joules = energy.get("joules")
-    spent = (
-        f"{joules / 3.6e6:.4f} kWh ({energy.get('method')})"
-        if joules is not None
-        else str(energy.get("method", "not measured"))
-    )
-    # Times are said of this making: another machine takes another time for the same bytes.
     return cell(
         f"{training.call} ({training.step}) took {training.seconds:,.0f} s on {hardware}, "
-        f"{environment.get('cores', 'unknown')} cores. Energy: {spent}."
+        f"{environment.get('cores', 'unknown')} cores."
     )
 
 
@@ -167,7 +194,12 @@ def settings(training: Training) -> str:
 
 
 def credit(attribution: Attribution) -> str:
-    """One source's authors, origins and licences, as attribution licences ask."""
+    """One source's authors, origins and licences, as attribution licences ask; Markdown."""
+    return f"**{cell(attribution.source)}**: {cell(credit_text(attribution))}"
+
+
+def credit_text(attribution: Attribution) -> str:
+    """The same in plain words, without the source's name."""
     shown = list(attribution.authors)[:AUTHORS_SHOWN]
     more = len(attribution.authors) - len(shown)
     authors = "; ".join(shown) or "no author is recorded"
@@ -178,9 +210,4 @@ def credit(attribution: Attribution) -> str:
     text = f"{counts}; {licences}; by {authors}."
     if attribution.collection_licences:
         text += f" The collection itself is under {', '.join(attribution.collection_licences)}."
-    return f"**{cell(attribution.source)}**: {cell(text)}"
-
-
-def quoted(text: str) -> str:
-    """Text as a Markdown quotation, line by line."""
-    return "\n".join(f"> {cell(line)}".rstrip() for line in text.split("\n"))
+    return text

@@ -8,29 +8,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from fonderie.core.manifest import Manifest
 from fonderie.release.account import counted
 from fonderie.release.attribution import Attribution
-from fonderie.release.card import CardFacts, write_card
+from fonderie.release.bill import BILL, write_bill
+from fonderie.release.card import CARDS, write_cards
+from fonderie.release.croissant import CROISSANT, write_croissant
+from fonderie.release.data_card import DATA_CARDS, write_data_cards
+from fonderie.release.document import catalogue
+from fonderie.release.energy import account_energy
+from fonderie.release.facts import Facts, Sample
 from fonderie.release.findings import Finding, openness_findings
 from fonderie.release.layout import ReleaseIndex
+from fonderie.release.legal import Dossier
+from fonderie.release.notices import NOTICES, write_notices
+from fonderie.release.people import PEOPLE, write_for_people
+from fonderie.release.publisher import Publisher
 from fonderie.release.records import Report
 from fonderie.release.report import call_names, report_of, to_markdown
+from fonderie.release.survey import SourceSurvey
 
-PAGES = ("report.json", "report.md", "ledger.json", "findings.json", "README.md")
-
-
-class Sample(BaseModel):
-    """What a card shows of one sample."""
-
-    model_config = ConfigDict(frozen=True)
-
-    prompt: str
-    kind: str
-    answer: str
-
+PAGES = (
+    *("report.json", "report.md", "ledger.json", "findings.json"),
+    *(*CARDS, *DATA_CARDS, *NOTICES, CROISSANT, BILL, *PEOPLE),
+)
+"""Every file that is written from the others, in the order of writing."""
 
 SAMPLES = TypeAdapter(list[Sample])
 ATTRIBUTIONS = TypeAdapter(list[Attribution])
@@ -51,6 +55,12 @@ class Contents:
     """config.json."""
     files: Mapping[str, str]
     """Digest of every file but the pages and release.json."""
+    sizes: Mapping[str, int]
+    """Bytes of the same files."""
+    survey: Sequence[SourceSurvey] = ()
+    """survey.json."""
+    publisher: Publisher | None = None
+    """publisher.toml, where the release has one."""
 
 
 @dataclass(frozen=True)
@@ -69,31 +79,40 @@ def write_pages(contents: Contents) -> Written:
     manifests = in_running_order(contents.manifests, lock)
     report = report_of(manifests, lock)
     findings = openness_findings(manifests, lock, report, index.licence, contents.files)
-    card = write_card(
-        CardFacts(
-            name=index.name,
-            version=index.version,
-            licence=index.licence,
-            language=index.language,
-            description=index.description,
-            demonstration=index.demonstration,
-            report=report,
-            findings=findings,
-            attributions=contents.attributions,
-            samples=[sample.model_dump() for sample in contents.samples],
-            config=contents.config,
-            files=contents.files,
-            model_digest=index.model_digest,
-        )
+    facts = Facts(
+        index=index,
+        manifests=manifests,
+        lock=lock,
+        calls=call_names(lock),
+        report=report,
+        findings=findings,
+        attributions=contents.attributions,
+        samples=contents.samples,
+        config=contents.config,
+        files=contents.files,
+        sizes=contents.sizes,
+        energy=account_energy(manifests, call_names(lock)),
+        publisher=contents.publisher,
     )
     texts = {
         "report.json": to_json(report.model_dump(mode="json")),
-        "report.md": to_markdown(report),
+        "report.md": _marked(to_markdown(report), index, "report.md"),
         "ledger.json": to_json(_ledger(manifests, lock)),
         "findings.json": to_json(FINDINGS.dump_python(findings, mode="json")),
-        "README.md": card,
+        **write_cards(facts),
+        **write_data_cards(facts),
+        **{name: _marked(text, index, name) for name, text in write_notices(facts).items()},
+        **write_croissant(facts),
+        **write_bill(facts),
+        **write_for_people(Dossier(facts, contents.survey, contents.publisher or Publisher()), PAGES),
     }
     return Written(texts, report, findings)
+
+
+def _marked(text: str, index: ReleaseIndex, name: str) -> str:
+    """A page that says nothing of it, with the notice that it belongs to a draft."""
+    notice = catalogue("common", "fr" if ".fr." in name else "en")["draft_page"]
+    return f"{notice}\n\n{text}" if index.status == "draft" else text
 
 
 def in_running_order(manifests: Sequence[Manifest], lock: Mapping[str, Any]) -> list[Manifest]:
