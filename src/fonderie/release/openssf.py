@@ -62,13 +62,8 @@ def check_bundle(folder: Path, public_key: Path, keyid: str, signature: Path | N
     path = find_signature(folder, signature) if signature is not None else beside(folder, ENDING)
     assert path is not None
     if not path.is_file():
-        return SignatureCheck(
-            ok=False,
-            detail="the signature does not hold: there is none",
-            problems=(plain(f"no signature: there is no {path}, where one of model-signing lies"),),
-            keyid=keyid,
-            signature_path=None,
-        )
+        problem = plain(f"no signature: there is no {path}, where one of model-signing lies")
+        return SignatureCheck(ok=False, detail=problem, problems=(problem,), keyid=keyid, signature_path=None)
     root = folder.resolve()
     try:
         config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
@@ -76,13 +71,7 @@ def check_bundle(folder: Path, public_key: Path, keyid: str, signature: Path | N
     except Exception as error:  # a stranger's bundle: the library raises what its parsers raise
         # cryptography's InvalidSignature carries no text at all.
         problem = plain(f"{path.name}: {str(error)[:500] or 'this key did not sign it'}")
-        return SignatureCheck(
-            ok=False,
-            detail=f"the signature does not hold: {problem}",
-            problems=(problem,),
-            keyid=keyid,
-            signature_path=str(path),
-        )
+        return SignatureCheck(ok=False, detail=problem, problems=(problem,), keyid=keyid, signature_path=str(path))
     return SignatureCheck(
         ok=True,
         detail=plain(f"{path.name} (model-signing) signs every file of this release, by key {keyid}"),

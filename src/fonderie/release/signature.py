@@ -106,10 +106,8 @@ def check(
 
     def failed(*problems: str) -> SignatureCheck:
         found = tuple(map(plain, problems))
-        detail = f"the signature does not hold: {found[0]}"
-        return SignatureCheck(
-            ok=False, detail=detail, problems=found, keyid=key_id(key), signature_path=str(path) if path else None
-        )
+        where = str(path) if path else None
+        return SignatureCheck(ok=False, detail=found[0], problems=found, keyid=key_id(key), signature_path=where)
 
     if path is None:
         return failed(f"no signature: there is neither {folder / SIGNATURE} nor {beside(folder)}")
