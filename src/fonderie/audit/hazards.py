@@ -10,7 +10,7 @@ from fonderie.release.findings import Evidence
 from fonderie.release.folder import plain
 
 SHOWN = 6
-MAGIC_BYTES = 8
+MAGIC_BYTES = 9
 LOOKED_AT_LIMIT = 2_000
 
 WEIGHTS = re.compile(
@@ -23,6 +23,8 @@ _PICKLE = re.compile(
     r"(^|/)(training_args|optimizer|scheduler|consolidated[^/]*)\.bin$",
     re.IGNORECASE,
 )
+_PICKLE_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""PyTorch's own files are zip archives of pickles; a bare pickle begins with 0x80 and its protocol."""
 _SAFE = re.compile(r"\.(safetensors|gguf)$", re.IGNORECASE)
 _ARCHIVE = re.compile(r"\.(zip|tar|tgz|7z|rar|tar\.[a-z0-9]+|gz|xz|bz2|zst)$", re.IGNORECASE)
 _SCRIPT = re.compile(r"\.(sh|bat|ps1|exe|dll|so|dylib|jar)$", re.IGNORECASE)
@@ -41,20 +43,25 @@ class Hazard(BaseModel):
 def pickled(target: Target) -> list[str]:
     """Files that run code when loaded: by name, and by their first bytes where they call themselves safe."""
     names = [name for name in target.entries if _PICKLE.search(name)]
-    disguised = [name for name in target.entries if _SAFE.search(name)][:LOOKED_AT_LIMIT]
-    return names + [name for name in disguised if target.root is not None and _is_pickle(target, name)]
+    return names + [name for name, head in _disguised(target) if head.startswith(_PICKLE_MAGIC)]
 
 
-def _is_pickle(target: Target, name: str) -> bool:
-    try:
-        head = target.fetch(name, MAGIC_BYTES - 1)
-    except UnreadableError:
-        return False
-    # Protocols 2 to 5 begin with 0x80 and their number, PyTorch's own files are zip archives. A safetensors file
-    # begins with the length of its header, eight bytes, of which the last are zero below 2^40.
-    return head[:4] == b"PK\x03\x04" or (
-        head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05" and head[5:8] != b"\0\0\0"
-    )
+def _disguised(target: Target) -> list[tuple[str, bytes]]:
+    """Files named as safetensors or GGUF that do not begin as these do, with their first bytes."""
+    if target.root is None:
+        return []
+    found = []
+    for name in [name for name in target.entries if _SAFE.search(name)][:LOOKED_AT_LIMIT]:
+        try:
+            head = target.fetch(name, MAGIC_BYTES - 1)
+        except UnreadableError:
+            continue
+        # safetensors: the length of a JSON header in eight bytes, then the header.
+        header = int.from_bytes(head[:8], "little")
+        tensors = head[8:9] == b"{" and header <= (target.entries[name].size_bytes or 0) - 8
+        if not (head.startswith(b"GGUF") if name.casefold().endswith(".gguf") else tensors):
+            found.append((name, head))
+    return found
 
 
 def find_hazards(target: Target) -> list[Hazard]:
@@ -69,6 +76,7 @@ def find_hazards(target: Target) -> list[Hazard]:
             found.append(Hazard(rule=f"hazard.{rule}", summary=f"{says}: {shown}{more}.", evidence=evidence))
 
     add("pickle", pickled(target), "These files are pickled: loading them runs whatever code they hold")
+    add("disguised", [name for name, _ in _disguised(target)], "Named as safetensors or GGUF, and not of that form")
     add("own_code", _own_code(target), "Loading the model runs code of its own (auto_map)")
     add("archive", [name for name in target.entries if _ARCHIVE.search(name)], "Archives, which were not opened")
     add(
