@@ -6,8 +6,9 @@ from fonderie.core.digest import digest_json
 from fonderie.core.manifest import FileEntry, InputEntry, Manifest, files_digest, manifest_key
 from fonderie.evaluate.score import ALL, Score
 from fonderie.release.attribution import Attribution
+from fonderie.release.facts import Sample
 from fonderie.release.layout import BUNDLE_VERSION, ReleaseIndex
-from fonderie.release.pages import PAGES, Contents, Sample, Written, write_pages
+from fonderie.release.pages import PAGES, Contents, Written, write_pages
 
 GOLDEN = {1: "sha256:210bc7d8495edf8f2e0397060fcc4b17b005eed79f357912c8b78d5eca785b19"}
 """Digest of all pages by BUNDLE_VERSION. A change of words, tables or licence verdicts changes it: raise the version
@@ -119,6 +120,7 @@ def written() -> Written:
             samples=[Sample(prompt="Que fais-tu ?", kind="question", answer="Je dors.")],
             config={"hidden_size": 64},
             files={name: digest_json(name) for name in names_there},
+            sizes=dict.fromkeys(names_there, 7),
         )
     )
 

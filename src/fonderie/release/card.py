@@ -69,6 +69,7 @@ def _card(facts: Facts, language: Language) -> str:
         circumstances=[circumstances(training) for training in report.trainings],
         settings=[settings(training) for training in report.trainings],
         architecture=architecture(facts.config, language),
+        authors_shown=AUTHORS_SHOWN,
         credits=[credit(attribution) for attribution in facts.attributions],
         relaxed=relaxed(facts.manifests, facts.lock),
         seconds=sum(entry.seconds for entry in report.lineage),
