@@ -11,7 +11,7 @@ from fonderie.core.recipe import load_recipe
 from fonderie.core.steps import STEPS, find_step
 
 ROOT = Path(__file__).parents[1]
-RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.toml") if not path.name.startswith("publisher."))
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 

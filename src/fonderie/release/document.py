@@ -169,14 +169,20 @@ class Page(Speaker):
         heads = tuple(Column(title, number=place >= first) for place, title in enumerate(titles))
         self._parts.append(markdown_table(Table("", heads, tuple(tuple(row) for row in rows))).rstrip("\n"))
 
-    def quote(self, value: Words | str | None, field: str) -> None:
-        """What the publisher says in a field, as a quotation; a visible gap where they say nothing."""
+    def quote(self, value: Words | str | None, field: str, label: str = "") -> None:
+        """What the publisher says in a field, as a quotation; a visible gap where they say nothing.
+
+        `label` is a key, for what would not be understood without it.
+        """
         text = getattr(value, self.language) if isinstance(value, Words) else value
         where = f"{field}.{self.language}" if isinstance(value, Words) else field
         if not text or is_placeholder(text):
             self.gap(where)
             return
-        self._parts.append("\n>\n".join(f"> {paragraph}" for paragraph in paragraphs(text)))
+        said = paragraphs(text)
+        if label:
+            said[0] = self.say("labelled", label=self.say(label), text=said[0])
+        self._parts.append("\n>\n".join(f"> {paragraph}" for paragraph in said))
 
     def gap(self, field: str) -> None:
         """A place that waits for a person."""

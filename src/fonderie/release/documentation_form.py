@@ -221,7 +221,7 @@ def _provenance(page: Page, dossier: Dossier) -> None:
         if not source.generated:
             page.title(source.name)
             page.quote(dossier.said(source).description, f"sources.{source.name}.description")
-            page.quote(dossier.said(source).collected, f"sources.{source.name}.collected")
+            page.quote(dossier.said(source).collected, f"sources.{source.name}.collected", "collected")
 
 
 def _category(dossier: Dossier, source: SourceReport) -> str:

@@ -21,25 +21,28 @@ body { margin: 0; background: var(--paper); color: var(--ink);
 nav { display: flex; gap: 1.5rem; padding: .8rem 1.2rem; border-bottom: 1px solid var(--line); font-size: .92rem; }
 nav a:last-child { margin-left: auto; }
 main { max-width: 50rem; margin: 0 auto; padding: 1rem 1.2rem 4rem; }
-h1, h2, h3, h4, h5 { line-height: 1.25; text-wrap: balance; }
-h1 { font-size: 1.8rem; margin: 1.2rem 0 1rem; }
+h1, h2, h3, h4, h5, h6 { line-height: 1.25; }
+h1 { text-wrap: balance; font-size: 1.8rem; margin: 1.2rem 0 1rem; }
 h2 { font-size: 1.35rem; margin: 2.6rem 0 .8rem; padding-bottom: .3rem; border-bottom: 2px solid var(--line); }
 h3 { font-size: 1.1rem; margin: 2rem 0 .6rem; }
-h4 { font-size: .95rem; margin: 1.3rem 0 .2rem; color: var(--soft); }
-h5 { font-size: 1rem; margin: 1rem 0 .2rem; }
+h4 { font-size: 1rem; margin: 1.3rem 0 .2rem; }
+h5, h6 { font-size: .95rem; margin: 1rem 0 .2rem; color: var(--soft); }
 p, ul { margin: .4rem 0; }
 a { color: var(--accent); overflow-wrap: anywhere; }
 code { font: .88em ui-monospace, "Liberation Mono", monospace; overflow-wrap: anywhere; }
-blockquote { margin: .4rem 0; padding: .1rem 0 .1rem 1rem; border-left: 3px solid var(--accent); }
-.notice { border-left-color: var(--alert); background: var(--alert-tint); padding: .6rem 1rem; }
+blockquote { margin: .4rem 0; padding: .05rem 0 .05rem 1rem; border-left: 3px solid var(--accent); }
+blockquote + blockquote { margin-top: -.4rem; padding-top: .15rem; }
+blockquote.notice { margin: 1rem 0; border-left-color: var(--alert); background: var(--alert-tint);
+  padding: .6rem 1rem; }
 .notice strong { color: var(--alert); }
 .gap { color: var(--alert); }
 .wide { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { padding: .4rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 thead th { background: var(--tint); }
-tbody th { font-weight: 600; overflow-wrap: anywhere; }
-.right { text-align: right; font-variant-numeric: tabular-nums; }
+tbody th { font-weight: 600; min-width: 7rem; overflow-wrap: anywhere; }
+td { overflow-wrap: anywhere; min-width: 4rem; }
+.right { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; top: 1rem; }
 @page { size: A4; margin: 20mm 18mm 22mm;
   @bottom-right { content: counter(page) " / " counter(pages); font-size: 9pt; } }
@@ -47,7 +50,7 @@ tbody th { font-weight: 600; overflow-wrap: anywhere; }
   :root { color-scheme: light; --ink: #000; --paper: #fff; --soft: #333; --line: #999; --tint: #eee; --accent: #000;
     --alert: #8a1c1c; --alert-tint: #fff; }
   body { font-size: 10pt; } nav, .skip { display: none; } main { max-width: none; padding: 0; }
-  h2, h3, h4, h5, thead { break-after: avoid; } tr, blockquote, li { break-inside: avoid; }
+  h2, h3, h4, h5, h6, thead { break-after: avoid; } tr, blockquote, li { break-inside: avoid; }
   thead { display: table-header-group; }
   .wide { overflow: visible; } p { orphans: 3; widows: 3; }
 }

@@ -73,19 +73,18 @@ class Written:
     findings: Sequence[Finding]
 
 
-def write_pages(contents: Contents) -> Written:
-    """Every page of a release."""
+def facts_of(contents: Contents) -> Facts:
+    """All that the folder holds, as its pages see it."""
     index, lock = contents.index, contents.lock
     manifests = in_running_order(contents.manifests, lock)
     report = report_of(manifests, lock)
-    findings = openness_findings(manifests, lock, report, index.licence, contents.files)
-    facts = Facts(
+    return Facts(
         index=index,
         manifests=manifests,
         lock=lock,
         calls=call_names(lock),
         report=report,
-        findings=findings,
+        findings=openness_findings(manifests, lock, report, index.licence, contents.files),
         attributions=contents.attributions,
         samples=contents.samples,
         config=contents.config,
@@ -94,19 +93,31 @@ def write_pages(contents: Contents) -> Written:
         energy=account_energy(manifests, call_names(lock)),
         publisher=contents.publisher,
     )
+
+
+def dossier_of(contents: Contents) -> Dossier:
+    """The same, as the documents for people see it."""
+    return Dossier(facts_of(contents), contents.survey, contents.publisher or Publisher())
+
+
+def write_pages(contents: Contents) -> Written:
+    """Every page of a release."""
+    dossier = dossier_of(contents)
+    facts = dossier.facts
+    index, report = facts.index, facts.report
     texts = {
         "report.json": to_json(report.model_dump(mode="json")),
         "report.md": _marked(to_markdown(report), index, "report.md"),
-        "ledger.json": to_json(_ledger(manifests, lock)),
-        "findings.json": to_json(FINDINGS.dump_python(findings, mode="json")),
+        "ledger.json": to_json(_ledger(facts.manifests, facts.lock)),
+        "findings.json": to_json(FINDINGS.dump_python(list(facts.findings), mode="json")),
         **write_cards(facts),
         **write_data_cards(facts),
         **{name: _marked(text, index, name) for name, text in write_notices(facts).items()},
         **write_croissant(facts),
         **write_bill(facts),
-        **write_for_people(Dossier(facts, contents.survey, contents.publisher or Publisher()), PAGES),
+        **write_for_people(dossier, PAGES),
     }
-    return Written(texts, report, findings)
+    return Written(texts, report, facts.findings)
 
 
 def _marked(text: str, index: ReleaseIndex, name: str) -> str:

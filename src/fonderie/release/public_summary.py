@@ -28,6 +28,8 @@ RANGE_SMALL, RANGE_LARGE = 10**9, 10**13
 # Template, section 2.3: the first 10 % of all crawled domains by size; 5 % or 1,000 for small and medium-sized
 # enterprises.
 TOP_DOMAINS, TOP_DOMAINS_SMALL, DOMAINS_SMALL = 10, 5, 1_000
+NAMED_FORMS = ("text", "conversation")
+"""Forms of documents that the catalogue has words for."""
 
 
 def write_public_summary(dossier: Dossier, language: Language) -> Page:
@@ -83,7 +85,9 @@ def _size(page: Page, dossier: Dossier) -> None:
     forms = Counter[str]()
     for item in dossier.survey:
         forms.update(item.forms)
-    listed = ", ".join(page.say("form_count", form=form, count=page.number(n)) for form, n in forms.items())
+    listed = ", ".join(
+        page.say("form_count", form=_form(page, form), count=page.number(n)) for form, n in forms.items()
+    )
     page.table(
         ("modality", "size_range", "types"),
         [(page.say("text"), page.say(f"range_{size}"), listed or page.say("not_recorded")), *absent],
@@ -109,6 +113,10 @@ def _size(page: Page, dossier: Dossier) -> None:
     dates = [end for item in dossier.survey if item.created for end in item.created]
     if dates:
         page.text("created", first=cell(min(dates)), last=cell(max(dates)))
+
+
+def _form(page: Page, form: str) -> str:
+    return page.say(f"form_{form}") if form in NAMED_FORMS else form
 
 
 def _acquired(page: Page, dossier: Dossier) -> None:
@@ -147,6 +155,7 @@ def _sources(page: Page, dossier: Dossier) -> None:
     if dossier.facts.documents:
         page.text("distributed")
     if dossier.open:
+        page.field("open_title")
         page.text("open_sources", sources=", ".join(f"**{cell(source.name)}**" for source in dossier.open))
         _listed(page, dossier, dossier.open)
     page.heading(3, "s2_1")
@@ -187,11 +196,11 @@ def _listed(page: Page, dossier: Dossier, sources: Sequence[SourceReport]) -> No
         page.title(source.name)
         if said.category is None:
             page.gap(f"{field}.category")
-        page.quote(said.title, f"{field}.title")
-        page.quote(said.description, f"{field}.description")
-        page.quote(said.collected, f"{field}.collected")
+        page.quote(said.title, f"{field}.title", "data_set")
+        page.quote(said.description, f"{field}.description", "described")
+        page.quote(said.collected, f"{field}.collected", "collected")
         if said.url or said.category == "public":
-            page.quote(said.url, f"{field}.url")
+            page.quote(said.url, f"{field}.url", "address")
         steps = ", ".join(dict.fromkeys(f"`{cell(item.step)}`" for item in dossier.facts.readers(source.name)))
         page.text("read_from", step=steps, files=page.number(len(dossier.facts.source_files(source.name))))
 

@@ -93,7 +93,7 @@ class Provider(_Part):
 
     legal_name: Annotated[str | None, Owed(DOCUMENTS)] = None
     """Name of the legal entity."""
-    address: Annotated[str | None, Owed((SUMMARY, FORM))] = None
+    address: Annotated[str | None, Owed(DOCUMENTS)] = None
     """Postal address."""
     contact: Annotated[str | None, Owed(DOCUMENTS)] = None
     """E-mail address or page of a form."""

@@ -4,7 +4,7 @@ Manifests count documents and tokens; a public summary also asks for languages a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -68,7 +68,11 @@ def survey(lineage: Iterable[Artifact], machine: Machine) -> list[SourceSurvey]:
         if packed(pack.manifest)
         for artifact in pack.upstream.get("documents", ())
     }
-    shards = [path for artifact in documents.values() for path in shard_paths(artifact.path)]
+    return survey_shards([path for artifact in documents.values() for path in shard_paths(artifact.path)], machine)
+
+
+def survey_shards(shards: Sequence[Path], machine: Machine) -> list[SourceSurvey]:
+    """Survey the documents of some shards, source by source."""
     found: dict[str, _Counts] = {}
     for counts in machine.map(_survey_shard, shards, label="surveying"):
         for source, of_shard in counts.items():
