@@ -152,6 +152,7 @@ def _audit_own(target: Target, place: str, request: Request, machine: Machine, d
         contradictions=contradictions,
         target=target,
         checks=tuple(check.model_dump(mode="json") for check in release.verification.checks),
+        links=tuple(link.model_dump(mode="json") for link in release.verification.links),
         chain=release.verification.chain,
         replay=replay,
     )

@@ -1,7 +1,6 @@
 """A Fonderie release: verified from weights to sources, its findings worked out anew, not read from its file."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from fonderie.audit.datasets import DataSet
 from fonderie.audit.facts import Component, Fact, ModelFacts
 from fonderie.audit.target import Target, shorten
+from fonderie.core.digest import digest_bytes
 from fonderie.core.errors import ReleaseError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import Manifest
@@ -70,8 +70,8 @@ def examine_release(root: Path, machine: Machine | None = None) -> OwnRelease:
     except (ReleaseError, ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
         # Statistics are the maker's word, in any shape: what cannot be read as ours is said, not raised.
         said = f"Its manifests cannot be understood: {shorten(type(error).__name__ + ' ' + str(error), 160)}"
-        return OwnRelease(verification, (*_broken(verification, files), _unreadable(said)), index.licence, None)
-    broken = _broken(verification, files)
+        return OwnRelease(verification, (*_broken(verification, folder), _unreadable(said)), index.licence, None)
+    broken = _broken(verification, folder)
     if broken:
         # What the manifests say is worth nothing while they and the files disagree.
         findings = [_doubted(finding) if finding.criterion != "use" else finding for finding in findings]
@@ -87,13 +87,14 @@ def _read(folder: Folder) -> tuple[list[Manifest], dict[str, Any]]:
     return manifests, lock
 
 
-def _broken(verification: Verification, files: Mapping[str, str]) -> list[Finding]:
+def _broken(verification: Verification, folder: Folder) -> list[Finding]:
     if verification.ok:
         return []
     shown = "; ".join(verification.problems[:PROBLEMS_SHOWN])
     more = len(verification.problems) - PROBLEMS_SHOWN
     summary = f"The release does not hold: {shown}{f'; and {more:,} more' if more > 0 else ''}."
-    evidence = (Evidence(path=INDEX, sha256=files.get(INDEX, ""), rule="fonderie verify", excerpt=shorten(shown)),)
+    digest = digest_bytes(folder.read(INDEX))
+    evidence = (Evidence(path=INDEX, sha256=digest, rule="fonderie verify", excerpt=shorten(shown)),)
     return [
         Finding(
             rule=f"{criterion}.integrity",

@@ -9,12 +9,12 @@ from fonderie.core.files import write_atomically
 from fonderie.release.findings import Evidence
 
 TEMPLATE, STYLE = "audit.html.jinja", "audit.css.jinja"
-WORDS = {"pass": "Yes", "partial": "In part", "fail": "No", "unknown": "Not known"}
+WORDS = {"pass": "Holds", "partial": "In part", "fail": "Fails", "unknown": "Unknown"}
 LEVELS = {
-    "declared": "somebody says so",
-    "present": "it is there",
-    "parsed": "it was read",
-    "verified": "it was checked",
+    "declared": "somebody’s word was taken for it",
+    "present": "files were looked for",
+    "parsed": "what it says was read",
+    "verified": "it was checked by computing",
 }
 
 

@@ -34,7 +34,7 @@ ANSWERS: dict[Criterion, dict[Outcome, str]] = {
         "pass": "Yes: all of it is there, and training done again came out the same.",
         "partial": "In part: some of it is there, or nobody has repeated it.",
         "fail": "No: code or settings are missing, or it does not hold.",
-        "unknown": "It cannot be told from what is there.",
+        "unknown": "It cannot be told: too little of it could be looked at.",
     },
 }
 
@@ -90,6 +90,8 @@ class AuditReport(_Record):
     """The Open Source AI Definition, which asks for less than the three criteria."""
     checks: tuple[dict[str, Any], ...] = ()
     """What `fonderie verify` checked, for a Fonderie release."""
+    links: tuple[dict[str, Any], ...] = ()
+    """The way from weights to sources, recomputed link by link."""
     chain: tuple[str, ...] = ()
     replay: dict[str, Any] | None = None
 

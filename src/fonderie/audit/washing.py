@@ -277,7 +277,6 @@ def _open_with_nothing(facts: Facts) -> Iterable[Contradiction]:
         silence = facts.survey.card_evidence(
             card, "whole card", f"{', '.join(f.rule for f in missing)}: nothing found"
         )
-        summary = (
-            f"It claims to be open as a whole, but: {' '.join(_lower(finding.summary) for finding in missing)}"
-        )
+        lacks = "; ".join(_lower(finding.summary).rstrip(".") for finding in missing)
+        summary = f"It claims to be open as a whole, but: {lacks}."
         yield _contradiction("open_without_method", summary, (whole,), (silence,), criterion="method")
