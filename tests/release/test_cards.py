@@ -256,3 +256,15 @@ def test_the_cards_are_functions_of_the_folder_alone(small: Build) -> None:
     assert write_data_cards(facts) == write_data_cards(shuffled)
     for name, text in {**write_cards(facts), **write_data_cards(facts)}.items():
         assert text == (small.release / name).read_text(encoding="utf-8"), name
+
+
+def test_what_fails_stands_first_in_both_languages(small: Build) -> None:
+    bound = {"licence": "CC-BY-NC-4.0"}
+    english, french = (write_cards(facts_with(small.release, index=bound))[name] for name in CARDS)
+    assert english.index("CC-BY-NC-4.0, which is restricted") < english.index("# toy 0.1.0")
+    assert french.index("constat non satisfait, licence des poids") < french.index("# toy 0.1.0")
+    policy = {"calls": contents_of(small.release).lock["calls"], "policy": {"also_allow": ["CC-BY-NC-4.0"]}}
+    french = write_cards(facts_with(small.release, lock=policy))["README.fr.md"]
+    assert french.index(
+        "la politique de la recette accepte, outre les licences libres, CC-BY-NC-4.0"
+    ) < french.index("# toy")

@@ -215,7 +215,9 @@ def spdx_expression(licences: Sequence[str]) -> str:
             if name.casefold() == "unknown":
                 return ""
             if name not in LICENSES and not name.startswith("LicenseRef-"):
-                expression = expression.replace(name, f"LicenseRef-{slug(name)}")
+                # Whole names only: llama3 is also the beginning of llama3.1.
+                whole = rf"(?<![\w.+-]){re.escape(name)}(?![\w.+-])"
+                expression = re.sub(whole, f"LicenseRef-{slug(name)}", expression)
         parts.append(f"({expression})" if " OR " in expression and len(licences) > 1 else expression)
     return " AND ".join(parts)
 

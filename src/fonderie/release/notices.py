@@ -1,7 +1,7 @@
 """NOTICE.md: whom and what the release owes a mention, source by source, and what their licences ask.
 
 CC BY 4.0 asks (section 3(a)(1)) for the creators, the notices, the address of the work, whether it was changed,
-and the licence's name and address; a notice that holds these for every source serves other attribution licences too.
+and the licence's name and address; a notice with these for every source serves other attribution licences too.
 And LICENSE: the text of the licence of the weights.
 """
 
