@@ -64,6 +64,8 @@ class Recipe:
     calls: Mapping[str, Call]
     overrides: tuple[str, ...] = ()
     """`call.param=value` as given on the command line."""
+    tombstones_folder: Path = Path()
+    """The folder that relative paths of policy.tombstones start from."""
 
     def names_until(self, name: str | None) -> list[str]:
         """All calls in running order, or those that one call needs and itself."""
@@ -111,6 +113,7 @@ def load_recipe(path: Path, overrides: Sequence[str], find_step: Callable[[str],
         policy=policy,
         calls=_in_running_order(calls, path),
         overrides=tuple(overrides),
+        tombstones_folder=Path.cwd() if ("policy", "tombstones") in tables.overridden else path.parent,
     )
 
 

@@ -24,8 +24,9 @@ from fonderie.core.files import disk_full
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import InputEntry, request_key
 from fonderie.core.recipe import Call, Recipe
-from fonderie.core.step import Artifact, Inputs, Output, Source
+from fonderie.core.step import TOMBSTONES, Artifact, Inputs, Output, Source
 from fonderie.core.store import Store, now
+from fonderie.core.tombstones import lists_in_force
 
 LOCK_FORMAT = 1
 LOCK_STEP = "core.lock"
@@ -97,14 +98,20 @@ def run_recipe(
         return _Run(recipe, store, machine, events).run(names)
 
 
-def check_recipe(recipe: Recipe, names: list[str]) -> dict[str, dict[str, tuple[Source, ...]]]:
-    """Find and hash the sources of these calls and let every step refuse, before anything is made."""
+def check_recipe(
+    recipe: Recipe, names: list[str], tombstones: tuple[Source, ...] = ()
+) -> dict[str, dict[str, tuple[Source, ...]]]:
+    """Find and hash the sources of these calls and let every step refuse, before anything is made.
+
+    `tombstones` are the lists in force: see `lists_in_force`.
+    """
     sources = {name: recipe.calls[name].sources() for name in names}
     for name in names:
         call = recipe.calls[name]
         if call.step.preflight is not None:
             try:
-                call.step.preflight(call.parameters, sources[name])
+                obeyed = {TOMBSTONES: tombstones} if call.step.obeys_tombstones else {}
+                call.step.preflight(call.parameters, {**sources[name], **obeyed})
             except FonderieError as error:
                 error.message = f"[{name}] {error.message}"
                 raise
@@ -118,11 +125,15 @@ class _Run:
     machine: Machine
     events: EventLog
     result: RunResult = field(default_factory=RunResult)
+    tombstones: tuple[Source, ...] = ()
 
     def run(self, names: list[str]) -> RunResult:
         self.events.write("run_started", recipe=str(self.recipe.path), overrides=self.recipe.overrides)
         try:
-            sources = check_recipe(self.recipe, names)
+            self.tombstones = lists_in_force(self.recipe, self.store.root)
+            if self.tombstones:
+                self._say_tombstones()
+            sources = check_recipe(self.recipe, names, self.tombstones)
             for name in names:
                 self._call(self.recipe.calls[name], sources[name])
             self.store.write_lock(self.recipe.name, self._lock(names))
@@ -133,6 +144,18 @@ class _Run:
                 self.events.write(event, error=str(error))
             raise
         return self.result
+
+    def _say_tombstones(self) -> None:
+        names = [source.name for source in self.tombstones]
+        self.events.write("tombstones", lists={source.name: source.entry.sha256 for source in self.tombstones})
+        count = f"{len(names)} lists" if len(names) > 1 else "1 list"
+        self.machine.reporter.say(escape(f"Obeys {count} of erased documents: {', '.join(names)}"))
+
+    def _identity(self, call: Call) -> dict[str, Any]:
+        """What of a call enters its key beside inputs and sources; without lists, its own parameters alone."""
+        if not (call.step.obeys_tombstones and self.tombstones):
+            return call.identity()
+        return {**call.identity(), TOMBSTONES: {source.name: source.entry.sha256 for source in self.tombstones}}
 
     def _call(self, call: Call, sources: Mapping[str, tuple[Source, ...]]) -> None:
         upstream = {
@@ -146,7 +169,7 @@ class _Run:
         key = request_key(
             call.step.name,
             call.step.version,
-            call.identity(),
+            self._identity(call),
             {port: [artifact.digest for artifact in group] for port, group in upstream.items()},
             entries,
         )
@@ -172,15 +195,16 @@ class _Run:
         began, clock, meter = now(), time.monotonic(), EnergyMeter()
         out = self.store.stage(key, resumable=call.step.resumable)
         try:
-            call.step.function(Inputs(upstream, sources), call.parameters, out, self.machine)
-            _check_unchanged(sources)
+            obeyed = self.tombstones if call.step.obeys_tombstones else ()
+            call.step.function(Inputs(upstream, sources, obeyed), call.parameters, out, self.machine)
+            _check_unchanged({**sources, TOMBSTONES: obeyed})
             seconds = time.monotonic() - clock
             artifact = self.store.commit(
                 out,
                 key=key,
                 step=call.step.name,
                 version=call.step.version,
-                parameters=call.identity(),
+                parameters=self._identity(call),
                 inputs={
                     port: [InputEntry(key=item.key, digest=item.digest) for item in group]
                     for port, group in upstream.items()

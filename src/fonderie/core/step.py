@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import FileEntry, Manifest
@@ -33,6 +33,9 @@ class Policy(BaseModel):
 
     also_allow: tuple[str, ...] = ()
     """SPDX identifiers of restricted licences accepted all the same, or "unknown"; the release says so first."""
+    tombstones: str | tuple[str, ...] = Field(default=(), exclude=True)
+    """Tombstone lists to obey beside the store's own: a path or glob, or several. Their bytes enter the keys of the
+    steps that let documents in; where they lie does not, so that this is no part of the policy in a manifest."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ class Inputs:
 
     artifacts: Mapping[str, tuple[Artifact, ...]]
     sources: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    tombstones: tuple[Source, ...] = ()
+    """The tombstone lists in force, for a step that obeys them."""
 
     def one(self, port: str) -> Artifact:
         """The single artifact of a port."""
@@ -153,6 +158,9 @@ class Output:
     """Facts of this making: durations, speeds."""
 
 
+TOMBSTONES = "tombstones"
+"""Where a preflight finds the lists among the sources, and a manifest their digests among the parameters."""
+
 StepFunction = Callable[[Inputs, Any, Output, Machine], None]
 Preflight = Callable[[Any, Mapping[str, tuple[Source, ...]]], None]
 
@@ -173,6 +181,9 @@ class Step:
     """The step reads the lock of everything upstream, in port "lock"; only releases do."""
     preflight: Preflight | None = None
     """Checks that can refuse the recipe before any call starts; reads as little of the sources as it can."""
+    obeys_tombstones: bool = False
+    """The step is given the tombstone lists in force, and they enter its key: steps that let documents in, which
+    must drop those on the lists, and releases, which carry the lists on."""
 
     def __call__(self, inputs: Inputs, params: Any, out: Output, machine: Machine) -> None:
         """Run the function itself, outside any store: for tests and other steps."""
@@ -189,10 +200,22 @@ def step(
     resumable: bool = False,
     needs_lock: bool = False,
     preflight: Preflight | None = None,
+    obeys_tombstones: bool = False,
 ) -> Callable[[StepFunction], Step]:
     """Declare a function as a step; `fonderie.steps` lists it by name."""
 
     def declare(function: StepFunction) -> Step:
-        return Step(name, version, parameters, produces, inputs or {}, function, resumable, needs_lock, preflight)
+        return Step(
+            name,
+            version,
+            parameters,
+            produces,
+            inputs or {},
+            function,
+            resumable,
+            needs_lock,
+            preflight,
+            obeys_tombstones,
+        )
 
     return declare

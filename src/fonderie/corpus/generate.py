@@ -15,11 +15,22 @@ from pydantic import Field, model_validator
 from fonderie.core.document import Document
 from fonderie.core.ledger import merge
 from fonderie.core.machine import Machine
-from fonderie.core.step import CallName, Inputs, Output, Parameters, Policy, RecipePolicy, Source, step
+from fonderie.core.step import (
+    TOMBSTONES,
+    CallName,
+    Inputs,
+    Output,
+    Parameters,
+    Policy,
+    RecipePolicy,
+    Source,
+    step,
+)
 from fonderie.corpus.grammar import compose
 from fonderie.corpus.grammar.composition import Composition
 from fonderie.corpus.grammar.noise import near_duplicate, noise
 from fonderie.corpus.rights import admit
+from fonderie.corpus.tombstones import load_tombstones
 from fonderie.corpus.transform import keep, write_shard
 
 SHARD_DOCUMENTS = 1_000
@@ -85,31 +96,43 @@ class _Slice(NamedTuple):
     size: int
 
 
-def refuse_early(params: GenerateParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:  # noqa: ARG001
-    """Judge the declared licence."""
+def refuse_early(params: GenerateParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:
+    """Judge the declared licence, and read the tombstone lists."""
+    load_tombstones(sources.get(TOMBSTONES, ()))
     admit(params.licence, params.policy, f"the generated source '{params.source}'")
 
 
-@step("corpus.generate", version=1, parameters=GenerateParameters, produces="documents", preflight=refuse_early)
-def generate(inputs: Inputs, params: GenerateParameters, out: Output, machine: Machine) -> None:  # noqa: ARG001
-    """Compose every document, kind after kind."""
+@step(
+    "corpus.generate",
+    version=1,
+    parameters=GenerateParameters,
+    produces="documents",
+    preflight=refuse_early,
+    obeys_tombstones=True,
+)
+def generate(inputs: Inputs, params: GenerateParameters, out: Output, machine: Machine) -> None:
+    """Compose every document, kind after kind; what was erased is dropped."""
     slices: list[_Slice] = []
     for field, kind in _KINDS.items():
         total = getattr(params, field)
         for first in range(0, total, SHARD_DOCUMENTS):
             slices.append(_Slice(len(slices), kind, first, min(SHARD_DOCUMENTS, total - first)))
-    work = partial(_write_slice, params=params, out=out.path)
+    work = partial(_write_slice, params=params, out=out.path, lists=inputs.tombstones)
     out.statistics["sources"] = merge(machine.map(work, slices, label="composing"))
-    documents = sum(piece.size for piece in slices)
+    documents = sum(counts["kept"] for counts in out.statistics["sources"].values())
     out.statistics["licences"] = {params.source: {params.licence: documents}}
     out.statistics["synthetic"] = "composed by the grammar in fonderie.corpus.grammar, no model involved"
 
 
-def _write_slice(piece: _Slice, *, params: GenerateParameters, out: Path) -> dict[str, dict[str, Any]]:
+def _write_slice(
+    piece: _Slice, *, params: GenerateParameters, out: Path, lists: tuple[Source, ...]
+) -> dict[str, dict[str, Any]]:
+    tombstones = load_tombstones(lists)
+
     def decisions() -> Iterator[Any]:
         for index in range(piece.first, piece.first + piece.size):
             document = compose_document(piece.kind, index, params)
-            yield document, keep(document)
+            yield document, tombstones.refuse(document) or keep(document)
 
     return write_shard(out, piece.number, decisions())
 

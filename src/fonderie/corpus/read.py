@@ -16,12 +16,24 @@ from fonderie.core.document import Document
 from fonderie.core.errors import LicenceError
 from fonderie.core.ledger import merge
 from fonderie.core.machine import Machine
-from fonderie.core.step import CallName, Inputs, Output, Parameters, Policy, RecipePolicy, Source, SourceFiles, step
+from fonderie.core.step import (
+    TOMBSTONES,
+    CallName,
+    Inputs,
+    Output,
+    Parameters,
+    Policy,
+    RecipePolicy,
+    Source,
+    SourceFiles,
+    step,
+)
 from fonderie.corpus.readers.prose import read_markdown, read_text, split_front_matter
 from fonderie.corpus.readers.raw import Raw, decode, open_binary
 from fonderie.corpus.readers.tables import read_jsonl, read_parquet
 from fonderie.corpus.readers.tei import read_tei, stated_licence
 from fonderie.corpus.rights import admit, licence_of
+from fonderie.corpus.tombstones import load_tombstones
 from fonderie.corpus.transform import Decision, drop, keep, write_shard
 
 GROUP_BYTES = 8 << 20
@@ -54,7 +66,8 @@ class ReadParameters(Parameters):
 
 
 def refuse_early(params: ReadParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:
-    """Judge what can be known before reading: the declared licence, and each file's own header."""
+    """Judge what can be known before reading: the declared licence, each file's own header, the tombstone lists."""
+    load_tombstones(sources.get(TOMBSTONES, ()))
     for source in sources["path"]:
         stated = _stated(params, source.path)
         per_row = params.format in ("jsonl", "parquet") and params.licence is None
@@ -81,11 +94,19 @@ class _Group(NamedTuple):
     files: tuple[Source, ...]
 
 
-@step("corpus.read", version=1, parameters=ReadParameters, produces="documents", preflight=refuse_early)
+@step(
+    "corpus.read",
+    version=1,
+    parameters=ReadParameters,
+    produces="documents",
+    preflight=refuse_early,
+    obeys_tombstones=True,
+)
 def read(inputs: Inputs, params: ReadParameters, out: Output, machine: Machine) -> None:
-    """Read every file; statistics count documents and licences per source."""
+    """Read every file but what was erased; statistics count documents and licences per source."""
     groups = _group(inputs.sources["path"])
-    results = list(machine.map(partial(_read_group, params=params, out=out.path), groups, label="reading"))
+    work = partial(_read_group, params=params, out=out.path, lists=inputs.tombstones)
+    results = list(machine.map(work, groups, label="reading"))
     out.statistics["sources"] = merge(summary for summary, _ in results)
     licences: dict[str, int] = {}
     for _, counts in results:
@@ -108,13 +129,14 @@ def _group(files: tuple[Source, ...]) -> list[_Group]:
 
 
 def _read_group(
-    group: _Group, *, params: ReadParameters, out: Path
+    group: _Group, *, params: ReadParameters, out: Path, lists: tuple[Source, ...]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
     licences: dict[str, int] = {}
+    tombstones = load_tombstones(lists)
 
     def decisions() -> Iterator[tuple[Document, Decision]]:
         for document in chain.from_iterable(_documents(source, params) for source in group.files):
-            decision = _decide(document, params)
+            decision = tombstones.refuse(document) or _decide(document, params)
             if decision.document is not None:
                 licences[document.licence] = licences.get(document.licence, 0) + 1
             yield document, decision
