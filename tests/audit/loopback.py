@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
@@ -59,7 +59,6 @@ class Server(ThreadingHTTPServer):
 @dataclass
 class Site:
     server: Server
-    files: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
