@@ -8,12 +8,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from fonderie.release.findings import Finding, overall
+from fonderie.release.layout import INDEX
 from fonderie.release.report import Report
 from fonderie.release.tables import laid_out, sources_table
 
 _COLOURS = {"pass": "green", "partial": "yellow", "fail": "red", "unknown": "yellow"}
 _CRITERIA = {"use": "no restriction of use", "data": "data provided", "method": "method transparent"}
 SAMPLES_SHOWN = 3
+DRAFT_PAGE = "documents/public-summary.en.md"
 
 
 def print_summary(release: Path, console: Console) -> None:
@@ -24,6 +26,7 @@ def print_summary(release: Path, console: Console) -> None:
     for warning in report.warnings:
         console.print(f"[bold red]RESTRICTED[/bold red] {escape(warning)}", highlight=False)
     console.print(f"[bold]Release[/bold] {escape(_near(release))}", highlight=False, soft_wrap=True)
+    print_status(release, console)
     console.print()
     console.print(laid_out(sources_table(report.sources)))
     _print_openness(findings, console)
@@ -31,6 +34,22 @@ def print_summary(release: Path, console: Console) -> None:
     console.print(f"\nTalk with it:  fonderie chat {_near(release)}", highlight=False, soft_wrap=True)
     console.print(f"Check it:      fonderie verify {_near(release)}", highlight=False, soft_wrap=True)
     console.print(f"Full report:   fonderie show {_near(release)}", highlight=False, soft_wrap=True)
+
+
+def print_status(release: Path, console: Console) -> None:
+    """Whether a release is final or a draft, and where its gaps are shown; one line for a terminal."""
+    status = json.loads((release / INDEX).read_bytes()).get("status", "draft")
+    if status == "final":
+        console.print(
+            "[bold]Status[/bold]  final: its publisher has said what only people can say", highlight=False
+        )
+    else:
+        page = escape(_near(release / DRAFT_PAGE))
+        console.print(
+            f"[bold]Status[/bold]  [yellow]draft[/yellow]: what its publisher has not said yet is shown in {page}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _near(path: Path) -> str:
