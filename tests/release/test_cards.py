@@ -17,6 +17,7 @@ from fonderie.release.card import AUTHORS_SHOWN, CARDS, front_matter, write_card
 from fonderie.release.data_card import DATA_CARDS, data_licences, dataset_head, treatments, write_data_cards
 from fonderie.release.energy import Electricity
 from fonderie.release.hub_terms import hub_licence, size_class, slug
+from fonderie.release.notices import write_notices
 from fonderie.release.publisher import Publisher
 
 ELECTRICITY = Electricity(grams_co2e_per_kwh=21.5, source="the operator's yearly report", location="Isère, France")
@@ -186,6 +187,14 @@ def test_every_entry_of_the_catalogue_speaks_both_languages() -> None:
             open_names = [sorted(re.findall(r"{(\w+)}", entry[language])) for language in words.LANGUAGES]
             assert open_names[0] == open_names[1], f"{section}.{name}"
             assert not re.search(r" [;:!?»](\s|$)|« |\w'\w", entry["fr"]), f"{section}.{name}: French typography"
+
+
+def test_french_pages_are_set_as_french_is(small: Build) -> None:
+    facts = facts_with(small.release)
+    texts = {**write_cards(facts), **write_data_cards(facts), **write_notices(facts)}
+    for name in (name for name in texts if name.endswith(".fr.md")):
+        prose = re.sub(r"`[^`]*`|<[^>]*>|^>.*$|^\|.*---.*$|^\*\*Que.*$", "", texts[name], flags=re.M)
+        assert not re.search(r" [;:!?»%](\s|$)|« |\w'\w", prose), name
 
 
 def test_every_finding_and_step_has_its_words(small: Build) -> None:

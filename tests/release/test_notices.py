@@ -125,3 +125,27 @@ def test_a_choice_of_licences_has_all_their_texts() -> None:
 
 def test_without_a_text_the_licence_is_named_with_its_address() -> None:
     assert "https://creativecommons.org/publicdomain/mark/1.0/" in licence_text("LicenseRef-public-domain")
+
+
+def test_an_edited_text_is_a_change_that_is_told(small: Build) -> None:
+    edited = [
+        manifest.model_copy(
+            update={
+                "statistics": {
+                    "sources": {
+                        name: {**counts, "edited": {"personal data: email+ipv4": 4}}
+                        for name, counts in manifest.statistics["sources"].items()
+                    }
+                }
+            }
+        )
+        if manifest.step == "corpus.dedup"
+        else manifest
+        for manifest in contents_of(small.release).manifests
+    ]
+    english, french = (write_notices(facts_with(small.release, manifests=edited))[name] for name in NOTICES)
+    assert "texts edited in 4 documents (personal data: e-mail address, IPv4 address)" in english
+    assert (
+        "textes modifiés dans 4 documents (données personnelles\u00a0: adresse électronique, adresse IPv4)"
+        in french
+    )

@@ -21,6 +21,9 @@ _ESCAPED = str.maketrans({"\\": "\\\\", "`": "\\`", "*": "\\*", "|": "\\|", "<":
 _LINK = re.compile(r"\](?=[\[(:])")
 """A bracket that would end the text of a link; others are left, for intervals to stay readable."""
 
+_SPACES = re.compile(r"[^\S\u00a0\u202f]+")
+"""Any white space but the no-break spaces, which French punctuation and figures need."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -254,4 +257,9 @@ def _line(cells: Iterable[str]) -> str:
 
 def cell(text: str) -> str:
     """Text that stays inside its cell and is no markup, whoever wrote it."""
-    return _LINK.sub(r"\\]", " ".join(text.translate(_ESCAPED).split()))
+    return _LINK.sub(r"\\]", one_line(text.translate(_ESCAPED)))
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks; its no-break spaces stay."""
+    return _SPACES.sub(" ", text).strip()

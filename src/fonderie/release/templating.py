@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fonderie.release import words
-from fonderie.release.tables import cell, quantity
+from fonderie.release.tables import cell, one_line, quantity
 from fonderie.release.words import Language
 
 if TYPE_CHECKING:
@@ -48,4 +48,4 @@ def quoted(text: str) -> str:
 
 def code(text: object) -> str:
     """Text as Markdown code on one line; marks that would end it are dropped."""
-    return "`" + " ".join(str(text).replace("`", "'").split()).replace("|", "\\|") + "`"
+    return "`" + one_line(str(text).replace("`", "'")).replace("|", "\\|") + "`"
