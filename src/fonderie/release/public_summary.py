@@ -135,6 +135,8 @@ def _acquired(page: Page, dossier: Dossier) -> None:
 
 def _linguistic(page: Page, dossier: Dossier) -> None:
     languages = dossier.languages()
+    if dossier.facts.index.language:
+        page.text("linguistic_recipe", languages=", ".join(map(cell, dossier.facts.index.language)))
     page.text("linguistic_basis")
     if languages:
         page.table(

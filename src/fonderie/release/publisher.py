@@ -361,7 +361,7 @@ def refuse_unfinished(publisher: Publisher | None, where: str, release: str, als
         for gap in found
     ]
     raise ReleaseError(
-        f"the release '{release}' cannot be final: {len(found)} fields of {where} wait for their author\n"
+        f"the release '{release}' cannot be final; fields of {where} that wait for their author: {len(found)}\n"
         + "\n".join(lines),
         hint=f'Fill them in, or release it as status = "draft". What each means: {EXAMPLE}',
     )
