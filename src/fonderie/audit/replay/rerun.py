@@ -1,0 +1,155 @@
+"""One stretch of a training done again: here, or in a process of its own whose kernels sum in another order.
+
+A process reads its job as JSON on standard input and answers on standard output; the end weights lie in its scratch
+folder. Which kernels a process uses is settled at its first product, so every variation needs a fresh one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from safetensors.numpy import load_file
+
+from fonderie.audit.replay.tolerance import Weights
+from fonderie.core.errors import StepError
+from fonderie.core.machine import Machine
+from fonderie.train.commitment import LogLine
+from fonderie.train.training import Training, read_commitment
+
+CONTROL_RATE = 1.01
+"""Factor on the learning rate of the control that a tolerance must reject."""
+
+
+class Job(BaseModel):
+    """A stretch, and how to go about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    commitment: Path
+    tokens: Path
+    start: Path | None
+    """Folder of the checkpoint to begin from; None: the initial weights, drawn anew."""
+    until: int
+    head: str
+    """The chain's value after the step of `start`."""
+    scratch: Path
+    threads: int
+    device: str
+    accumulation: int | None = None
+    """Micro-batches, where other than the recipe's: another order of sums."""
+    rate: float = 1.0
+    """Factor on the learning rate; 1 is honest."""
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What a stretch came to."""
+
+    start_root: str
+    end_root: str
+    lines: tuple[LogLine, ...]
+    weights: Path
+    """File of the end weights, by our names."""
+
+
+def rerun(job: Job, advance: Callable[[int, str], None] = lambda _count, _note: None) -> Rerun:
+    """Do a job in this process; raises what `retrain` raises."""
+    from fonderie.train.segment import retrain
+
+    training = Training.committed(read_commitment(job.commitment), job.tokens)
+    plan = training.plan
+    if job.accumulation is not None:
+        plan = replace(plan, accumulation=job.accumulation)
+    plan = replace(plan, schedule=replace(plan.schedule, peak=plan.schedule.peak * job.rate))
+    done = retrain(
+        replace(training, plan=plan),
+        job.start,
+        job.until,
+        head=job.head,
+        scratch=job.scratch,
+        machine=Machine(threads=job.threads, device=job.device),
+        advance=advance,
+    )
+    return Rerun(done.start.root, done.end.root, done.lines, done.end.path / "model.safetensors")
+
+
+def rerun_apart(job: Job, environment: Mapping[str, str]) -> Rerun:
+    """Do a job in a process of its own, with these variables added; StepError with what it said if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fonderie.audit.replay.rerun"],
+        input=job.model_dump_json(),
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise StepError(f"a repeat of the segment until step {job.until} failed: {last}")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return Rerun(
+        start_root=answer["start_root"],
+        end_root=answer["end_root"],
+        lines=tuple(LogLine.model_validate(line) for line in answer["lines"]),
+        weights=Path(answer["weights"]),
+    )
+
+
+def flat(path: Path) -> Weights:
+    """All weights of a file as one array, in the order of their names."""
+    tensors = load_file(path)
+    return np.concatenate([tensors[name].ravel() for name in sorted(tensors)]).astype(np.float32)
+
+
+def variations(training: Training, machine: Machine) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
+    """Honest ways to make the same sums in another order: changes to the job, and variables for its process.
+
+    In fp32 another number of threads changes nothing (numerics.settle); in bf16 it does. GPUs have no second set of
+    kernels to ask for, so only the micro-batches vary there.
+    """
+    found: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
+    used, batch = training.plan.accumulation, training.params.batch
+    for parts in sorted({1, 2, 4, batch} - {used}):
+        if parts <= batch:
+            found[f"{parts} micro-batches"] = ({"accumulation": parts}, {})
+    if machine.device == "cpu":
+        found["other matrix products (MKL)"] = ({}, {"MKL_CBWR": _other_matrix_kernels()})
+        found["other element-wise operations (ATen)"] = ({}, {"ATEN_CPU_CAPABILITY": _other_vector_kernels()})
+        if training.params.precision == "bf16":
+            other = 1 if machine.threads > 1 else 2
+            found[f"{other} threads"] = ({"threads": other}, {})
+    return found
+
+
+def _other_matrix_kernels() -> str:
+    used = os.environ.get("MKL_CBWR", "")
+    return "AUTO,STRICT" if used.startswith("COMPATIBLE") else "COMPATIBLE"
+
+
+def _other_vector_kernels() -> str:
+    import torch
+
+    return "avx2" if torch.backends.cpu.get_cpu_capability() == "DEFAULT" else "default"
+
+
+def main() -> None:
+    """Read a job, do it, answer."""
+    done = rerun(Job.model_validate_json(sys.stdin.read()))
+    answer = {
+        "start_root": done.start_root,
+        "end_root": done.end_root,
+        "lines": [line.model_dump() for line in done.lines],
+        "weights": str(done.weights),
+    }
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main()
