@@ -125,6 +125,7 @@ context = 64
 batch = 2
 duration = "3 steps"
 checkpoint_every = 2
+checkpoints_kept = 5
 
 [scores]
 step = "evaluate.perplexity"

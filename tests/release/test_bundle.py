@@ -5,6 +5,8 @@ import pytest
 import yaml
 from tests.evaluate.small import RECIPE, Build, build, find_step
 
+from fonderie.core.digest import digest_file
+from fonderie.core.document import read_documents, shard_paths
 from fonderie.core.errors import LicenceError, RecipeError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import list_files
@@ -14,6 +16,7 @@ from fonderie.core.step import Inputs, Output
 from fonderie.release.bundle import BundleParameters, bundle
 from fonderie.release.layout import ReleaseIndex
 from fonderie.release.verify import verify
+from fonderie.tokens.shards import TokenStream
 
 
 def test_what_is_copied_is_copied_byte_for_byte(small: Build) -> None:
@@ -27,7 +30,52 @@ def test_what_is_copied_is_copied_byte_for_byte(small: Build) -> None:
         made = {entry.path: entry.sha256 for entry in small.result.artifacts[call].manifest.files}
         assert {name: released[name] for name in names} == {name: made[name] for name in names}
     assert "training/log.jsonl" in released
-    assert not any("checkpoints" in name for name in released)
+
+
+def test_what_was_trained_on_is_included_shard_by_shard(small: Build) -> None:
+    released = {entry.path: entry.sha256 for entry in list_files(small.release)}
+    base, packed, training = (small.result.artifacts[call] for call in ("base", "packed", "training"))
+    checkpoints = {entry.path: entry.sha256 for entry in base.manifest.files if "checkpoints/" in entry.path}
+    assert {name.split("/")[1] for name in checkpoints} == {"step-00000000", "step-00000002", "step-00000003"}
+    assert checkpoints == {name: released[f"training/{name}"] for name in checkpoints}
+    tokens = {entry.path: entry.sha256 for entry in packed.manifest.files}
+    assert tokens == {name: released[f"data/tokens/{name}"] for name in tokens}
+    shards = shard_paths(training.path)
+    documents = sorted(name for name in released if name.startswith("data/documents/"))
+    assert len(documents) == len(shards) > 1
+    for number, (name, shard) in enumerate(zip(documents, shards, strict=True)):
+        assert name == f"data/documents/{number:05d}.parquet"
+        assert released[name] == digest_file(shard)
+        extents = TokenStream.open(small.release / "data/tokens").extents_of(number)
+        assert [extent.id for extent in extents] == [document.id for document in read_documents(shard)]
+
+
+def test_data_and_checkpoints_can_be_left_out(small: Build, tmp_path: Path) -> None:
+    made = small.result.artifacts["release"]
+    out = Output(tmp_path / "files", tmp_path)
+    out.path.mkdir()
+    left_out = {"checkpoints": False, "tokens": False, "documents": False}
+    bundle(
+        Inputs(dict(made.upstream)),
+        BundleParameters(name="toy", version="1", licence="MIT", **left_out),
+        out,
+        Machine(),
+    )
+    assert not list((out.path / "data").glob("**/*.parquet")) + list((out.path / "data").glob("**/*.bin"))
+    assert not (out.path / "training" / "checkpoints").exists()
+    assert out.statistics["openness"]["data"] == "partial"
+    found = verify(out.path)
+    assert found.ok, found.problems
+    assert "not in this folder" in "\n".join(link.detail for link in found.links)
+
+
+def test_documents_of_unknown_licence_are_not_passed_on(tmp_path: Path) -> None:
+    recipe = '[policy]\nalso_allow = ["unknown"]\n' + RECIPE
+    with pytest.raises(LicenceError, match="documents whose licence is unknown"):
+        build(tmp_path, recipe, licence="unknown")
+    made = build(tmp_path, recipe, "release.documents=false", "release.tokens=false", licence="unknown")
+    assert not list(made.release.glob("data/**/*.parquet")) + list(made.release.glob("data/**/*.bin"))
+    assert verify(made.release).ok
 
 
 def test_the_index_lists_every_other_file(small: Build) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from tests.evaluate.small import Build
 
 from fonderie.core.digest import digest_file
-from fonderie.core.manifest import Manifest
+from fonderie.core.manifest import Manifest, list_files
 from fonderie.release.findings import FINDINGS_ORDER, Finding, openness_findings, overall
 from fonderie.release.report import report_of
 
@@ -27,15 +27,48 @@ def _changed(manifest: Manifest, statistics: dict[str, Any]) -> Manifest:
 
 def test_what_the_small_build_comes_to(small: Build) -> None:
     findings = [Finding.model_validate(item) for item in json.loads((small.release / "findings.json").read_bytes())]
-    assert overall(findings) == {"use": "pass", "data": "partial", "method": "partial"}
+    assert overall(findings) == {"use": "pass", "data": "pass", "method": "partial"}
     by_rule = {finding.rule: finding for finding in findings}
     assert by_rule["data.source.toy"].verdict == "pass"
     assert "seed 7" in by_rule["data.source.toy"].summary
-    assert "not distributed with this release" in by_rule["data.source.letters"].summary
+    letters = by_rule["data.source.letters"]
+    assert (letters.verdict, letters.level) == ("pass", "verified")
+    assert "included, every shard with the hash that its making recorded, all under free" in letters.summary
+    assert by_rule["method.checkpoints"].verdict == "pass"
+    assert "(3: step-00000000 to step-00000003)" in by_rule["method.checkpoints"].summary
+    assert by_rule["method.replay"].verdict == "partial"
+    assert by_rule["method.replay"].summary.startswith("Everything needed to replay the training is included")
     assert "no third party has replayed it yet" in by_rule["method.replay"].summary
     assert not any(re.search(r"\bprove[dns]?\b", finding.summary) for finding in findings)
     order = [FINDINGS_ORDER.index(finding.verdict) for finding in findings]
     assert order == sorted(order)
+
+
+def test_data_pass_only_whole_unaltered_and_free(small: Build) -> None:
+    manifests = [artifact.manifest for artifact in small.result.artifacts["release"].lineage()[:-1]]
+    lock = json.loads((small.release / "lock.json").read_bytes())
+    files = {entry.path: entry.sha256 for entry in list_files(small.release)}
+    shard, state = "data/documents/00001.parquet", "training/checkpoints/step-00000002/state.json"
+
+    def found(manifests: list[Manifest], files: dict[str, str]) -> dict[str, Finding]:
+        findings = openness_findings(manifests, lock, report_of(manifests, lock), "MIT", files)
+        return {finding.rule: finding for finding in findings}
+
+    whole = found(manifests, files)
+    assert whole["data.source.letters"].verdict == whole["method.checkpoints"].verdict == "pass"
+    for name in (shard, state):
+        for changed in ({**files, name: "sha256:0"}, {key: value for key, value in files.items() if key != name}):
+            rule = "data.source.letters" if name == shard else "method.checkpoints"
+            assert found(manifests, changed)[rule].verdict == "partial"
+    restricted = [
+        item.model_copy(update={"parameters": {**item.parameters, "collection_licence": "CC-BY-NC-4.0"}})
+        if item.step == "corpus.read"
+        else item
+        for item in manifests
+    ]
+    finding = found(restricted, files)["data.source.letters"]
+    assert finding.verdict == "partial"
+    assert "not all under free licences: CC-BY-NC-4.0" in finding.summary
 
 
 def test_evidence_points_at_files_as_they_are(small: Build) -> None:

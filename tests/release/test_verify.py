@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -7,13 +6,14 @@ from typing import Any
 
 import pytest
 from tests.evaluate.small import Build
+from tests.release.forging import read, seal, write
 
 from fonderie.core.digest import digest_file
 from fonderie.core.errors import ReleaseError
 from fonderie.core.manifest import Manifest, files_digest, list_files, manifest_key
 from fonderie.release import folder as folder_module
 from fonderie.release.folder import is_safe_name, plain
-from fonderie.release.layout import manifest_name
+from fonderie.release.layout import BUNDLE_VERSION, manifest_name
 from fonderie.release.verify import Verification, verify
 
 
@@ -22,21 +22,6 @@ def release(small: Build, tmp_path: Path) -> Path:
     copy = tmp_path / "release"
     shutil.copytree(small.release, copy)
     return copy
-
-
-def seal(release: Path) -> None:
-    """What a forger does last: list every file anew, so that release.json agrees."""
-    index = read(release / "release.json")
-    index["files"] = [entry.model_dump() for entry in list_files(release) if entry.path != "release.json"]
-    write(release / "release.json", index)
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_bytes())
-
-
-def write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def manifest_of(release: Path, step: str) -> Path:
@@ -127,7 +112,9 @@ def test_pages_that_say_something_else_are_named(release: Path, page: str) -> No
     seal(release)
     found = verify(release)
     assert failed(found) == {"pages"}
-    assert found.problems == (f"{page}: not what release.bundle version 1 writes from the manifests",)
+    assert found.problems == (
+        f"{page}: not what release.bundle version {BUNDLE_VERSION} writes from the manifests",
+    )
 
 
 def test_pages_of_another_version_are_not_judged(release: Path) -> None:

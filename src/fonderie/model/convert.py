@@ -16,23 +16,13 @@ from torch import Tensor
 
 from fonderie.core.errors import InputError
 from fonderie.model.config import ModelConfig
+from fonderie.model.names import llama_names
 from fonderie.model.transformer import Decoder
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 GENERATION_CONFIG = "generation_config.json"
 
-# One matrix here, several there: parts in the order of our rows.
-_FUSED = {
-    "attention.qkv.weight": ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"),
-    "feed_forward.gate_up.weight": ("mlp.gate_proj.weight", "mlp.up_proj.weight"),
-}
-_RENAMED = {
-    "attention_norm.weight": "input_layernorm.weight",
-    "attention.output.weight": "self_attn.o_proj.weight",
-    "feed_forward_norm.weight": "post_attention_layernorm.weight",
-    "feed_forward.down.weight": "mlp.down_proj.weight",
-}
 # Parts of config.json that must have this value, said or by Llama's default, for our decoder to be the same model.
 _REQUIRED = {"model_type": "llama", "hidden_act": "silu", "attention_bias": False, "mlp_bias": False}
 
@@ -40,7 +30,7 @@ _REQUIRED = {"model_type": "llama", "hidden_act": "silu", "attention_bias": Fals
 def to_huggingface(state_dict: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """Our weights under Llama's names; each tensor its own memory, ready to save."""
     weights: dict[str, Tensor] = {}
-    for ours, theirs in _names(config).items():
+    for ours, theirs in llama_names(config).items():
         for name, part in zip(theirs, torch.split(state_dict[ours], _rows(ours, config)), strict=True):
             weights[name] = part.detach().to("cpu", copy=True).contiguous()
     return weights
@@ -48,7 +38,7 @@ def to_huggingface(state_dict: Mapping[str, Tensor], config: ModelConfig) -> dic
 
 def from_huggingface(weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """Llama's weights under our names. Raises InputError naming what is missing, misshapen or unknown."""
-    names = _names(config)
+    names = llama_names(config)
     known = {name for parts in names.values() for name in parts}
     # A tied head is sometimes written out all the same.
     found = {name for name in weights if not (config.tied_embeddings and name == "lm_head.weight")}
@@ -161,20 +151,6 @@ def load_pretrained(folder: Path, *, device: str = "cpu") -> Decoder:
     except (InputError, RuntimeError) as error:
         raise InputError(f"{folder}: {error}") from error
     return model.eval()
-
-
-def _names(config: ModelConfig) -> dict[str, tuple[str, ...]]:
-    """Each of our tensors, and the Llama tensors whose rows it joins."""
-    names: dict[str, tuple[str, ...]] = {"embedding.weight": ("model.embed_tokens.weight",)}
-    for index in range(config.depth):
-        for ours, parts in _FUSED.items():
-            names[f"blocks.{index}.{ours}"] = tuple(f"model.layers.{index}.{part}" for part in parts)
-        for ours, theirs in _RENAMED.items():
-            names[f"blocks.{index}.{ours}"] = (f"model.layers.{index}.{theirs}",)
-    names["norm.weight"] = ("model.norm.weight",)
-    if not config.tied_embeddings:
-        names["head.weight"] = ("lm_head.weight",)
-    return names
 
 
 def _rows(ours: str, config: ModelConfig) -> Any:

@@ -9,16 +9,29 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from fonderie.core.errors import LicenceError, ReleaseError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import InputEntry, list_files
-from fonderie.core.step import Artifact, Inputs, Output, Parameters, Policy, Port, RecipePolicy, Source, step
+from fonderie.core.step import (
+    Artifact,
+    Inputs,
+    Output,
+    Parameters,
+    Policy,
+    Port,
+    RecipePolicy,
+    Source,
+    SourceFiles,
+    step,
+)
 from fonderie.corpus.rights import admit
 from fonderie.licences.verdict import judge
-from fonderie.release.attribution import attributions
+from fonderie.release.attribution import Attribution, attributions
+from fonderie.release.facts import Sample
 from fonderie.release.findings import overall
 from fonderie.release.layout import (
     ATTRIBUTION,
@@ -29,8 +42,24 @@ from fonderie.release.layout import (
     copied_files,
     manifest_name,
 )
-from fonderie.release.pages import ATTRIBUTIONS, SAMPLES, Contents, Sample, to_json, write_pages
-from fonderie.release.report import gather
+from fonderie.release.legal import read_sources
+from fonderie.release.notices import LICENCE_FILE, licence_text
+from fonderie.release.pages import ATTRIBUTIONS, SAMPLES, Contents, to_json, write_pages
+from fonderie.release.publisher import FILE as PUBLISHER_FILE
+from fonderie.release.publisher import (
+    Publisher,
+    load_publisher,
+    refuse_strangers,
+    refuse_unfinished,
+    source_gaps,
+)
+from fonderie.release.report import gather, report_of
+from fonderie.release.survey import FILE as SURVEY_FILE
+from fonderie.release.survey import SURVEY, survey
+from fonderie.release.tombstones import copy_lists
+
+UNKNOWN = "unknown"
+"""How a policy says that it accepts documents without a known licence."""
 
 
 class BundleParameters(Parameters):
@@ -48,12 +77,24 @@ class BundleParameters(Parameters):
     """One paragraph of Markdown for the top of the card."""
     demonstration: bool = False
     """The card says first that the model is small and often wrong."""
+    checkpoints: bool = True
+    """Include every checkpoint that the training kept, so that anyone can replay what lies between them."""
+    tokens: bool = True
+    """Include the token shards; without them nobody can replay the training from this folder alone."""
+    documents: bool = True
+    """Include the documents that were packed. A corpus too large to pass on is named and hashed only: give false.
+
+    Documents whose licence is unknown may not be passed on: neither they nor their tokens can be included."""
+    publisher: SourceFiles | None = None
+    """What only people can say of the release: see recipes/publisher.example.toml. Copied into it."""
+    status: Literal["draft", "final"] = "draft"
+    """A "final" release is refused while a mandatory field of `publisher` is missing or a placeholder."""
     policy: RecipePolicy = Policy()
     """The recipe's [policy]."""
 
 
-def refuse_early(params: BundleParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:  # noqa: ARG001
-    """Judge the weights' licence before anything is trained."""
+def refuse_early(params: BundleParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:
+    """Judge the weights' licence, and what a final release needs of its publisher, before anything is trained."""
     verdict = judge(params.licence)
     if verdict.status == "unknown":
         raise LicenceError(
@@ -61,6 +102,14 @@ def refuse_early(params: BundleParameters, sources: Mapping[str, tuple[Source, .
             hint='Give an SPDX identifier, such as licence = "Apache-2.0".',
         )
     admit(params.licence, params.policy, f"the release '{params.name}'")
+    if UNKNOWN in params.policy.also_allow and (params.documents or params.tokens):
+        raise LicenceError(
+            f"the release '{params.name}' would pass on documents whose licence is unknown, as the policy allows",
+            hint="Give it documents = false and tokens = false: they are then named and hashed, not included.",
+        )
+    publisher = load_publisher(sources.get("publisher", ()))
+    if params.status == "final":
+        refuse_unfinished(publisher, str(params.publisher), params.name)
 
 
 @step(
@@ -75,17 +124,25 @@ def refuse_early(params: BundleParameters, sources: Mapping[str, tuple[Source, .
         "samples": Port("samples", many=True, optional=True),
     },
     needs_lock=True,
+    obeys_tombstones=True,
     preflight=refuse_early,
 )
 def bundle(inputs: Inputs, params: BundleParameters, out: Output, machine: Machine) -> None:
     """Copy, attribute, describe; last of all list every file with its hash."""
-    refuse_early(params, {})
+    refuse_early(params, inputs.sources)
     index = _index(inputs, params)
-    _copy(inputs, index, out.path)
     lineage = gather(artifact for group in inputs.artifacts.values() for artifact in group)
-    _write_manifests(lineage, out.path)
     credited = attributions(lineage, machine)
+    _refuse_unknown(index, credited)
+    _copy(lineage, index, out.path, machine)
+    copy_lists(inputs.tombstones, out.path)
+    _write_manifests(lineage, out.path)
     _write(out.path / ATTRIBUTION, to_json(ATTRIBUTIONS.dump_python(credited, mode="json")))
+    _write(out.path / LICENCE_FILE, licence_text(index.licence))
+    surveyed = survey(lineage, machine)
+    _write(out.path / SURVEY_FILE, to_json(SURVEY.dump_python(surveyed, mode="json")))
+    publisher = _copy_publisher(inputs, params, lineage, out.path)
+    entries = list_files(out.path)
     written = write_pages(
         Contents(
             index=index,
@@ -94,7 +151,10 @@ def bundle(inputs: Inputs, params: BundleParameters, out: Output, machine: Machi
             attributions=credited,
             samples=[sample for artifact in inputs.all("samples") for sample in _samples(artifact)],
             config=json.loads((out.path / "config.json").read_bytes()),
-            files={entry.path: entry.sha256 for entry in list_files(out.path)},
+            files={entry.path: entry.sha256 for entry in entries},
+            sizes={entry.path: entry.size_bytes for entry in entries},
+            survey=surveyed,
+            publisher=publisher,
         )
     )
     for name, text in written.texts.items():
@@ -114,26 +174,63 @@ def _index(inputs: Inputs, params: BundleParameters) -> ReleaseIndex:
         return InputEntry(key=artifact.key, digest=artifact.digest)
 
     model = inputs.one("model")
+    tokens = model.upstream.get("tokens", ())
+    documents = [item for pack in tokens for item in pack.upstream.get("documents", ())]
     return ReleaseIndex(
-        **params.model_dump(exclude={"policy"}),
+        **params.model_dump(exclude={"policy", "tokens", "documents", "publisher"}),
         model_digest=model.digest,
         model=entry(model),
         tokenizer=entry(inputs.one("tokenizer")),
         scores=tuple(map(entry, inputs.all("scores"))),
         samples=tuple(map(entry, inputs.all("samples"))),
         lock=entry(inputs.one("lock")),
+        tokens=entry(tokens[0]) if params.tokens and tokens else None,
+        documents=tuple(map(entry, documents)) if params.documents else (),
         files=(),
     )
 
 
-def _copy(inputs: Inputs, index: ReleaseIndex, folder: Path) -> None:
-    found = {artifact.key: artifact for group in inputs.artifacts.values() for artifact in group}
-    for entry, names in copied_files(index):
-        for there, here in names.items():
-            source, target = found[entry.key].path / there, folder / here
-            if source.is_file():
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(source, target)
+def _copy_publisher(
+    inputs: Inputs, params: BundleParameters, lineage: Sequence[Artifact], folder: Path
+) -> Publisher | None:
+    """Copy publisher.toml; a final release is refused while a source that was read is not described in it."""
+    files = inputs.sources.get("publisher", ())
+    publisher = load_publisher(files)
+    if publisher is None:
+        return None
+    read = read_sources(report_of([artifact.manifest for artifact in lineage]))
+    refuse_strangers(publisher, read, str(files[0].path))
+    if params.status == "final":
+        refuse_unfinished(publisher, str(files[0].path), params.name, source_gaps(publisher, read))
+    shutil.copyfile(files[0].path, folder / PUBLISHER_FILE)
+    return publisher
+
+
+def _refuse_unknown(index: ReleaseIndex, credited: Sequence[Attribution]) -> None:
+    if not (index.documents or index.tokens):
+        return
+    for attribution in credited:
+        for licence in attribution.licences:
+            verdict = judge(licence)
+            if verdict.status == "unknown":
+                raise LicenceError(
+                    f"documents of the source {attribution.source} are under '{licence}', which is unknown: "
+                    f"the release '{index.name}' may not pass them on",
+                    hint="Give it documents = false and tokens = false: they are then named and hashed only.",
+                )
+
+
+def _copy(lineage: Sequence[Artifact], index: ReleaseIndex, folder: Path, machine: Machine) -> None:
+    found = {artifact.key: artifact for artifact in lineage}
+    plan = copied_files(index, {key: artifact.manifest for key, artifact in found.items()})
+    with machine.bar("copying", sum(len(names) for _, names in plan), "files") as bar:
+        for entry, names in plan:
+            for there, here in names.items():
+                source, target = found[entry.key].path / there, folder / here
+                if source.is_file():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source, target)
+                bar.advance()
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise ReleaseError(f"the inputs hold no {', '.join(missing)}: they are no model and tokenizer to release")
@@ -153,4 +250,5 @@ def _samples(artifact: Artifact) -> list[Sample]:
 
 
 def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")

@@ -8,7 +8,10 @@ from fonderie.core.digest import short
 from fonderie.core.manifest import InputEntry, Manifest, files_digest, manifest_key
 from fonderie.core.run import LOCK_STEP
 from fonderie.release.account import upstream
-from fonderie.release.layout import ReleaseIndex, copied_files, manifest_name
+from fonderie.release.layout import DOCUMENTS, TOKENS, ReleaseIndex, copied_files, manifest_name
+
+SHOWN = 8
+"""File names in one complaint."""
 
 
 class LockedCall(BaseModel):
@@ -80,8 +83,9 @@ def _entry_problem(entry: InputEntry, manifests: Manifests, what: str) -> str:
 def check_copies(index: ReleaseIndex, manifests: Manifests, digests: Mapping[str, str]) -> list[str]:
     """Each copied file has the hash that the manifest of its making gives it."""
     problems = []
-    for entry, names in copied_files(index):
-        problem = _entry_problem(entry, manifests, f"release.json: what {', '.join(names.values())} came from,")
+    for entry, names in copied_files(index, manifests):
+        named = ", ".join([*names.values()][:SHOWN])
+        problem = _entry_problem(entry, manifests, f"release.json: what {named or 'its data'} came from,")
         if problem:
             problems.append(problem)
             continue
@@ -109,11 +113,25 @@ def check_lineage(index: ReleaseIndex, manifests: Manifests) -> list[str]:
             manifest = manifests.get(entry.key)
             if manifest and index.model not in [item for group in manifest.inputs.values() for item in group]:
                 problems.append(f"{manifest_name(entry.key)}: these {kind} are of another model")
+    problems += _data_problems(index, manifests)
     entries = (index.model, index.tokenizer, index.lock, *index.scores, *index.samples)
     reached = upstream((entry.key for entry in entries), manifests)
     problems += [
         f"{manifest_name(key)}: nothing in this release was made from it" for key in manifests if key not in reached
     ]
+    return problems
+
+
+def _data_problems(index: ReleaseIndex, manifests: Manifests) -> list[str]:
+    """Tokens and documents, where they are here, are those that these weights were trained on."""
+    problems = []
+    model = manifests.get(index.model.key)
+    trained = tuple(model.inputs.get("tokens", [])) if model else ()
+    if index.tokens and (index.tokens,) != trained:
+        problems.append(f"{TOKENS}: the weights were not trained on these tokens, say the manifests")
+    packed = [manifests[entry.key].inputs.get("documents", []) for entry in trained if entry.key in manifests]
+    if index.documents and [list(index.documents)] != packed:
+        problems.append(f"{DOCUMENTS}: these are not the documents, in order, that were packed, say the manifests")
     return problems
 
 

@@ -8,59 +8,31 @@ A finding states what this release shows, never that a model *is* open: nobody o
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
 from fonderie.core.manifest import FileEntry, Manifest
 from fonderie.licences.verdict import judge
 from fonderie.release.account import counted, generates, reads_sources
+from fonderie.release.finding import (
+    EVIDENCE_SHOWN,
+    FINDINGS_ORDER,
+    Criterion,
+    Evidence,
+    Files,
+    Finding,
+    Level,
+    Outcome,
+    evidence_in,
+)
+from fonderie.release.findings_method import method_findings
 from fonderie.release.layout import manifest_name
+from fonderie.release.published import Published, documents, restrictions
 from fonderie.release.records import Report, SourceReport
 from fonderie.release.report import relaxed
 
-Criterion = Literal["use", "data", "method"]
-Outcome = Literal["pass", "partial", "fail", "unknown"]
-Level = Literal["declared", "present", "parsed", "verified"]
+__all__ = ["FINDINGS_ORDER", "Criterion", "Evidence", "Finding", "Level", "Outcome", "openness_findings", "overall"]
 
-FINDINGS_ORDER: tuple[Outcome, ...] = ("fail", "unknown", "partial", "pass")
 _BY_STATUS: dict[str, Outcome] = {"free": "pass", "restricted": "fail", "unknown": "unknown"}
-
-
-class Evidence(BaseModel):
-    """What a finding rests on: a file of the release, and the words or figures in it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    sha256: str
-    rule: str
-    """How the excerpt was read."""
-    excerpt: str
-
-
-class Finding(BaseModel):
-    """One rule applied to one release."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rule: str
-    criterion: Criterion
-    verdict: Outcome
-    level: Level
-    """How deeply the evidence was looked at."""
-    summary: str
-    """One sentence."""
-    evidence: tuple[Evidence, ...] = ()
-
-
-Files = Mapping[str, str]
-"""Digest of each file that the release holds, by name."""
-
-
-def _evidence(files: Files, path: str, rule: str, excerpt: str) -> tuple[Evidence, ...]:
-    """One piece of evidence; nothing if the release does not hold the file."""
-    return (Evidence(path=path, sha256=files[path], rule=rule, excerpt=excerpt),) if path in files else ()
 
 
 def openness_findings(
@@ -73,10 +45,7 @@ def openness_findings(
         *_data_licences(report, manifests, files),
         _software(manifests, files),
         *_sources(report, manifests, files),
-        _record(manifests, files),
-        _evaluation(report, manifests, files),
-        _checkpoints(manifests),
-        _replay(),
+        *method_findings(report, manifests, files),
     ]
     return sorted(found, key=lambda finding: FINDINGS_ORDER.index(finding.verdict))
 
@@ -102,7 +71,7 @@ def _weights(licence: str, files: Files) -> Finding:
         verdict=_BY_STATUS[verdict.status],
         level="declared",
         summary=f"The weights are under {verdict.licence}, which is {verdict.status}: {verdict.reason}.",
-        evidence=_evidence(files, "recipe.toml", "licence of the release call", f'licence = "{licence}"'),
+        evidence=evidence_in(files, "recipe.toml", "licence of the release call", f'licence = "{licence}"'),
     )
 
 
@@ -119,7 +88,7 @@ def _policy(manifests: Sequence[Manifest], lock: Mapping[str, Any], files: Files
         verdict="fail" if allowed else "pass",
         level="parsed",
         summary=summary,
-        evidence=_evidence(files, "lock.json", "policy.also_allow", f"also_allow = {allowed}"),
+        evidence=evidence_in(files, "lock.json", "policy.also_allow", f"also_allow = {allowed}"),
     )
 
 
@@ -186,7 +155,7 @@ def _read_evidence(source: str, manifests: Sequence[Manifest], files: Files, exc
         item
         for manifest in manifests
         if reads_sources(manifest) and source in counted(manifest)
-        for item in _evidence(files, manifest_name(manifest.key), rule, excerpt)
+        for item in evidence_in(files, manifest_name(manifest.key), rule, excerpt)
     )
 
 
@@ -210,18 +179,19 @@ def _software(manifests: Sequence[Manifest], files: Files) -> Finding:
             if versions
             else "The manifests do not say which version of the software made this release."
         ),
-        evidence=_evidence(files, manifest_name(maker.key), "environment.libraries", excerpt) if maker else (),
+        evidence=evidence_in(files, manifest_name(maker.key), "environment.libraries", excerpt) if maker else (),
     )
 
 
 def _sources(report: Report, manifests: Sequence[Manifest], files: Files) -> list[Finding]:
-    found = []
+    found, included = [], documents(manifests, files)
     for source in report.sources:
         readers = [
             manifest for manifest in manifests if reads_sources(manifest) and source.name in counted(manifest)
         ]
-        describe = _generated if source.generated else _read
-        found.append(describe(source, readers, files))
+        found.append(
+            _generated(source, readers, files) if source.generated else _read(source, readers, included, files)
+        )
     if found:
         return found
     return [
@@ -250,30 +220,56 @@ def _generated(source: SourceReport, readers: Sequence[Manifest], files: Files) 
             item
             for manifest in readers
             if generates(manifest)
-            for item in _evidence(
+            for item in evidence_in(
                 files, manifest_name(manifest.key), "parameters.seed", f"seed = {manifest.parameters.get('seed')}"
             )
         ),
     )
 
 
-def _read(source: SourceReport, readers: Sequence[Manifest], files: Files) -> Finding:
+def _read(source: SourceReport, readers: Sequence[Manifest], included: Published, files: Files) -> Finding:
     read = [entry for manifest in readers for entries in manifest.sources.values() for entry in entries]
+    restricted = restrictions(source, readers)
+    provided = included.whole and source.tokens > 0 and bool(source.licences)
+    if provided:
+        summary = (
+            f"The documents of {source.name} that were trained on ({source.kept:,}) are included, every shard with "
+            "the hash that its making recorded"
+            + (
+                f", but not all under free licences: {', '.join(restricted)}."
+                if restricted
+                else ", all under free licences."
+            )
+        )
+    elif read:
+        summary = (
+            f"The files of {source.name} ({len(read):,}) are named and hashed, not distributed with this release."
+        )
+    else:
+        summary = f"Nothing says which files {source.name} was read from."
+    evidence = (
+        [
+            item
+            for name in included.present
+            for item in evidence_in(files, name, "included, hash as made", source.name)
+        ]
+        if provided
+        else []
+    )
     return Finding(
         rule=f"data.source.{source.name}",
         criterion="data",
-        verdict="partial" if read else "unknown",
-        level="parsed",
-        summary=(
-            f"The files of {source.name} ({len(read):,}) are named and hashed, not distributed with this release."
-            if read
-            else f"Nothing says which files {source.name} was read from."
-        ),
-        evidence=tuple(
-            item
-            for manifest in readers
-            for entries in manifest.sources.values()
-            for item in _evidence(files, manifest_name(manifest.key), "sources", _first_of(entries))
+        verdict="pass" if provided and not restricted else "partial" if read or provided else "unknown",
+        level="verified" if provided else "parsed",
+        summary=summary,
+        evidence=(
+            *evidence[:EVIDENCE_SHOWN],
+            *(
+                item
+                for manifest in readers
+                for entries in manifest.sources.values()
+                for item in evidence_in(files, manifest_name(manifest.key), "sources", _first_of(entries))
+            ),
         ),
     )
 
@@ -281,82 +277,3 @@ def _read(source: SourceReport, readers: Sequence[Manifest], files: Files) -> Fi
 def _first_of(entries: Sequence[FileEntry]) -> str:
     names = [f"{entry.path} {entry.sha256}" for entry in entries[:1]]
     return " ".join([*names, *([f"and {len(entries) - 1:,} more"] if entries[1:] else [])])
-
-
-def _record(manifests: Sequence[Manifest], files: Files) -> Finding:
-    needed = ["recipe.toml", "lock.json", "training/log.jsonl", *(manifest_name(item.key) for item in manifests)]
-    missing = [name for name in needed if name not in files]
-    return Finding(
-        rule="method.record",
-        criterion="method",
-        verdict="partial" if missing else "pass",
-        level="present",
-        summary=(
-            f"The record of how it was made is incomplete: {', '.join(missing)} missing."
-            if missing
-            else f"Recipe, lock, training log and the manifests of all {len(manifests):,} makings are included."
-        ),
-        evidence=(
-            *_evidence(files, "recipe.toml", "included", "the whole recipe"),
-            *_evidence(files, "lock.json", "included", "key and digest of every call"),
-            *_evidence(files, "training/log.jsonl", "included", "the training log"),
-        ),
-    )
-
-
-def _evaluation(report: Report, manifests: Sequence[Manifest], files: Files) -> Finding:
-    there = bool(report.scores) and "scores.json" in files
-    documents = max((score.n for score in report.scores), default=0)
-    # A maker who does not count them leaves it open, and open is not none.
-    counts = [
-        manifest.statistics.get("also_trained_on") for manifest in manifests if "scores" in manifest.statistics
-    ]
-    clean = there and all(count == 0 for count in counts)
-    known = ", ".join("an unknown number" if count is None else f"{count:,}" for count in counts)
-    return Finding(
-        rule="method.evaluation",
-        criterion="method",
-        verdict="pass" if clean else "partial",
-        level="parsed",
-        summary=(
-            f"Scores on {documents:,} held-out documents are included, with intervals and method; of these "
-            f"{'none' if clean else known} were also trained on, by content id."
-            if there
-            else "No evaluation is included."
-        ),
-        evidence=_evidence(files, "scores.json", "included", f"{len(report.scores)} scores"),
-    )
-
-
-def _checkpoints(manifests: Sequence[Manifest]) -> Finding:
-    written = sorted(
-        {
-            entry.path.split("/")[1]
-            for manifest in manifests
-            if manifest.step.startswith("train.")
-            for entry in manifest.files
-            if entry.path.startswith("checkpoints/")
-        }
-    )
-    return Finding(
-        rule="method.checkpoints",
-        criterion="method",
-        verdict="partial",
-        level="parsed",
-        summary=(
-            f"The final weights are included; the training's checkpoints ({len(written)}) are named and hashed "
-            "in its manifest, not distributed with this release."
-            if written
-            else "The final weights are included; no intermediate checkpoint is recorded."
-        ),
-    )
-
-
-def _replay() -> Finding:
-    return Finding(
-        rule="method.replay",
-        criterion="method",
-        verdict="partial",
-        level="declared",
-        summary="Everything needed to replay the training is named, but no third party has replayed it yet.",
-    )

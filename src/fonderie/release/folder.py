@@ -3,13 +3,14 @@
 import os
 import stat
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from fonderie.core.errors import ReleaseError
 
 # A manifest names every source file, some 150 bytes each: enough for 400,000 of them. Ours are below 1 MB.
 JSON_LIMIT_BYTES = 64 << 20
-# A release has one file per making and some twenty more.
+# A release has one file per making, three per shard of its corpus, five per checkpoint, and some thirty more.
 FILES_LIMIT = 100_000
 
 
@@ -31,10 +32,12 @@ class Folder:
             raise ReleaseError(f"{path} is no release: {'it is a file' if root.exists() else 'nothing is there'}")
         files: dict[str, Path] = {}
         refused: list[tuple[str, str]] = []
-        waiting = [root]
+        waiting, left = [root], FILES_LIMIT
         while waiting:
             try:
-                entries = sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name)
+                # Folders count too: a million empty ones are as long to walk as a million files.
+                with os.scandir(waiting.pop()) as listing:
+                    entries = sorted(islice(listing, left + 1), key=lambda entry: entry.name)
             except OSError as error:
                 raise ReleaseError(f"{error.filename} cannot be listed: {error.strerror}") from error
             for entry in entries:
@@ -46,16 +49,18 @@ class Folder:
                     waiting.append(Path(entry.path))
                 else:
                     files[name] = Path(entry.path)
-            if len(files) + len(refused) > FILES_LIMIT:
+            left -= len(entries)
+            if left < 0:
                 raise ReleaseError(f"{root} holds more than {FILES_LIMIT:,} files: no release does")
         return cls(root, files, tuple(refused))
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, limit_bytes: int | None = None) -> bytes:
         """The bytes of a small file; ReleaseError if it is too large to be what it says."""
+        limit = JSON_LIMIT_BYTES if limit_bytes is None else limit_bytes
         with self.files[name].open("rb") as file:
-            data = file.read(JSON_LIMIT_BYTES + 1)
-        if len(data) > JSON_LIMIT_BYTES:
-            raise ReleaseError(f"{self.root / name} is larger than {JSON_LIMIT_BYTES:,} bytes")
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise ReleaseError(f"{self.root / name} is larger than {limit:,} bytes")
         return data
 
 

@@ -5,20 +5,27 @@ What is for whom:
     README.md report.md report.json findings.json ledger.json attribution.json    for people and auditors
     model.safetensors config.json generation_config.json tokenizer.json …         for Hugging Face clients
     training/log.jsonl training/parameters.json loss.svg scores.json samples.json  how it was trained, what it does
+    training/commitment.json training/checkpoints/step-…/                          what a replay begins from
+    data/documents/00000.parquet … data/tokens/                                    what it was trained on: document
+                                                                                   shard n became token shard n
     recipe.toml lock.json manifests/<16 hexadecimal digits of the key>.json        how to make it again
     release.json                                                                   every other file, hashed
 
 Names never change between releases: a client finds the same thing in the same place.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from fonderie.core.manifest import FileEntry, InputEntry
+from fonderie.core.document import FOLDER as DOCUMENTS_THERE
+from fonderie.core.manifest import FileEntry, InputEntry, Manifest
+from fonderie.train.commitment import COMMITMENT, LOG
+from fonderie.train.seen import DERIVED
 
 FORMAT = 1
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
 """Of the step release.bundle: raised whenever the same inputs would give other bytes, a card's words included."""
 INDEX = "release.json"
 SIGNATURE = "release.dsse.json"
@@ -26,16 +33,22 @@ SIGNATURE = "release.dsse.json"
 ATTRIBUTION = "attribution.json"
 MANIFESTS = "manifests"
 KEY_DIGITS = 16
+TRAINING = "training"
+CHECKPOINTS_THERE = "checkpoints"
+CHECKPOINTS = f"{TRAINING}/{CHECKPOINTS_THERE}"
+TOKENS = "data/tokens"
+DOCUMENTS = f"data/{DOCUMENTS_THERE}"
 
 MODEL_FILES = {
     "model.safetensors": "model.safetensors",
     "config.json": "config.json",
     "generation_config.json": "generation_config.json",
-    "log.jsonl": "training/log.jsonl",
-    "parameters.json": "training/parameters.json",
+    COMMITMENT: f"{TRAINING}/{COMMITMENT}",
+    LOG: f"{TRAINING}/{LOG}",
+    DERIVED: f"{TRAINING}/{DERIVED}",
     "loss.svg": "loss.svg",
 }
-"""Files of a model artifact, and where a release holds them; checkpoints stay in the store."""
+"""Files of a model artifact, and where a release holds them; its checkpoints beside them, unless told otherwise."""
 
 TOKENIZER_FILES = {
     "tokenizer.json": "tokenizer.json",
@@ -71,6 +84,12 @@ class ReleaseIndex(BaseModel):
     scores: tuple[InputEntry, ...] = ()
     samples: tuple[InputEntry, ...] = ()
     lock: InputEntry
+    checkpoints: bool = False
+    """Whether the checkpoints that the training kept are here."""
+    tokens: InputEntry | None = None
+    """What the token shards here were copied from; None if they are not here."""
+    documents: tuple[InputEntry, ...] = ()
+    """What the documents here were copied from, in the order of packing; none if they are not here."""
     files: tuple[FileEntry, ...]
     """Every other file of the release, in path order."""
 
@@ -86,9 +105,47 @@ def numbered(name: str, index: int) -> str:
     return name if index == 0 else f"{stem}-{index + 1}{dot}{ending}"
 
 
-def copied_files(index: ReleaseIndex) -> list[tuple[InputEntry, dict[str, str]]]:
-    """Each artifact that a release copies files from, with their names there and here."""
-    plan = [(index.model, MODEL_FILES), (index.tokenizer, TOKENIZER_FILES), (index.lock, LOCK_FILES)]
+Copied = list[tuple[InputEntry, dict[str, str]]]
+"""Artifacts, with the names of some of their files there and in the release."""
+
+
+def copied_files(index: ReleaseIndex, manifests: Mapping[str, Manifest]) -> Copied:
+    """Each artifact that a release copies files from; `manifests`, by key, say which files the larger ones have."""
+    model = {**MODEL_FILES, **(checkpoint_files(manifests.get(index.model.key)) if index.checkpoints else {})}
+    plan = [(index.model, model), (index.tokenizer, TOKENIZER_FILES), (index.lock, LOCK_FILES)]
     plan += [(entry, {"scores.json": numbered("scores.json", i)}) for i, entry in enumerate(index.scores)]
     plan += [(entry, {"samples.json": numbered("samples.json", i)}) for i, entry in enumerate(index.samples)]
+    if index.tokens:
+        plan.append((index.tokens, token_files(manifests.get(index.tokens.key))))
+    return plan + document_files(index.documents, manifests)
+
+
+def checkpoint_files(model: Manifest | None) -> dict[str, str]:
+    """The checkpoints of a model artifact, there and here."""
+    names = [entry.path for entry in model.files] if model else []
+    return {name: f"{TRAINING}/{name}" for name in names if name.startswith(f"{CHECKPOINTS_THERE}/")}
+
+
+def token_files(tokens: Manifest | None) -> dict[str, str]:
+    """The files of a tokens artifact, there and here."""
+    return {entry.path: f"{TOKENS}/{entry.path}" for entry in (tokens.files if tokens else [])}
+
+
+def document_files(entries: tuple[InputEntry, ...], manifests: Mapping[str, Manifest]) -> Copied:
+    """The document shards of several artifacts, numbered through as the packing numbered its token shards."""
+    plan: Copied = []
+    number = 0
+    for entry in entries:
+        manifest = manifests.get(entry.key)
+        shards = [file.path for file in manifest.files if _is_shard(file.path)] if manifest else []
+        names = {}
+        for name in sorted(shards, key=lambda name: (len(name), name)):  # as `shard_paths` orders them
+            names[name] = f"{DOCUMENTS}/{number:05d}.parquet"
+            number += 1
+        plan.append((entry, names))
     return plan
+
+
+def _is_shard(name: str) -> bool:
+    folder, _, file = name.rpartition("/")
+    return folder == DOCUMENTS_THERE and file.endswith(".parquet")

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fonderie.core.digest import digest_file, digest_text
+from fonderie.core.digest import digest_text
 from fonderie.core.errors import ReleaseError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import FileEntry, Manifest, files_digest
@@ -25,6 +25,7 @@ from fonderie.release.chain import (
     describe_chain,
 )
 from fonderie.release.folder import Folder, is_safe_name, plain
+from fonderie.release.hashing import Hashed, hash_files
 from fonderie.release.layout import (
     ATTRIBUTION,
     BUNDLE_VERSION,
@@ -37,7 +38,14 @@ from fonderie.release.layout import (
     manifest_name,
     numbered,
 )
+from fonderie.release.legal import final_problems
+from fonderie.release.links import Link, Walk
 from fonderie.release.pages import ATTRIBUTIONS, PAGES, SAMPLES, Contents, write_pages
+from fonderie.release.publisher import FILE as PUBLISHER_FILE
+from fonderie.release.publisher import Publisher, parse_publisher
+from fonderie.release.survey import FILE as SURVEY_FILE
+from fonderie.release.survey import SURVEY
+from fonderie.release.walk import walk_links
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -68,14 +76,23 @@ class Verification(BaseModel):
     """Of the whole folder as it is now: the release's digest in the store that made it, if nothing was altered."""
     chain: tuple[str, ...]
     """From the weights to the sources, in words; what the manifests say, once they agree."""
+    links: tuple[Link, ...] = ()
+    """The same way once more, recomputed from the files themselves."""
+    broken: str | None = None
+    """The first link, from the weights on, whose ends do not agree."""
 
 
-def verify(folder: Path, machine: Machine | None = None) -> Verification:
-    """Check a release; ReleaseError if the folder is none, problems by name for everything that does not hold."""
+def verify(folder: Path, machine: Machine | None = None, *, sources: Path | None = None) -> Verification:
+    """Check a release; ReleaseError if the folder is none, problems by name for everything that does not hold.
+
+    Every file is read once for its hashes. `sources` is a folder to look for the source files in.
+    """
+    machine = machine or Machine()
     opened = Folder.open(folder)
     opened.files.pop(SIGNATURE, None)  # it signs all the rest, and release.signature checks it
     index = _read_index(opened)
-    digests, file_problems = _check_files(opened, index, machine or Machine())
+    hashed, file_problems = _check_files(opened, index, machine)
+    digests = {name: found.digest for name, found in hashed.items()}
     manifests, manifest_problems = _read_manifests(opened)
     lock, lock_problems = _read_lock(opened)
     checks = [
@@ -103,13 +120,21 @@ def verify(folder: Path, machine: Machine | None = None) -> Verification:
     ]
     if all(check.ok for check in checks):
         checks.append(_check_pages(opened, index, manifests, digests))
+    roots = {name: found.root for name, found in hashed.items() if found.root}
+    links = walk_links(Walk(opened, index, manifests, digests, roots, machine, sources))
     entries = [FileEntry(path=name, size_bytes=0, sha256=digest) for name, digest in digests.items()]
+    broken = next((link for link in links if not link.ok), None)
     return Verification(
         name=plain(index.name),
         version=plain(index.version),
-        ok=all(check.ok for check in checks),
+        ok=all(check.ok for check in checks) and broken is None,
         checks=tuple(checks),
-        problems=tuple(problem for check in checks for problem in check.problems),
+        problems=tuple(
+            [problem for check in checks for problem in check.problems]
+            + [problem for link in links for problem in link.problems]
+        ),
+        links=tuple(links),
+        broken=f"{broken.upper} ← {broken.lower}: {broken.problems[0]}" if broken else None,
         digest=files_digest(entries),
         chain=tuple(map(plain, describe_chain(index, manifests, lock))),
     )
@@ -130,21 +155,8 @@ def _check_pages(
         )
         return Check(name="pages", ok=True, detail=detail)
     try:
-        written = write_pages(
-            Contents(
-                index=index,
-                manifests=list(manifests.values()),
-                lock=json.loads(folder.read("lock.json")),
-                attributions=ATTRIBUTIONS.validate_json(folder.read(ATTRIBUTION)),
-                samples=[
-                    sample
-                    for number in range(len(index.samples))
-                    for sample in SAMPLES.validate_json(folder.read(numbered("samples.json", number)))
-                ],
-                config=json.loads(folder.read("config.json")),
-                files={name: digest for name, digest in digests.items() if name not in (*PAGES, INDEX)},
-            )
-        )
+        contents = contents_of(folder, index, manifests, digests)
+        written = write_pages(contents)
     except Exception as error:  # a stranger's statistics may have any shape, and any may fail in its own way
         return _check(
             "pages", [f"the pages cannot be written again: {type(error).__name__}: {str(error)[:200]}"], ""
@@ -153,8 +165,37 @@ def _check_pages(
         f"{name}: not what release.bundle version {BUNDLE_VERSION} writes from the manifests"
         for name, text in written.texts.items()
         if digests.get(name) != digest_text(text)
-    ]
+    ] + final_problems(index, contents.publisher, written.report)
     return _check("pages", problems, "report, ledger, findings and card say what the manifests say")
+
+
+def contents_of(
+    folder: Folder, index: ReleaseIndex, manifests: Mapping[str, Manifest], digests: Mapping[str, str]
+) -> Contents:
+    """What the pages of a release are written from, read from its folder; a stranger's may raise anything."""
+    return Contents(
+        index=index,
+        manifests=list(manifests.values()),
+        lock=json.loads(folder.read("lock.json")),
+        attributions=ATTRIBUTIONS.validate_json(folder.read(ATTRIBUTION)),
+        samples=[
+            sample
+            for number in range(len(index.samples))
+            for sample in SAMPLES.validate_json(folder.read(numbered("samples.json", number)))
+        ],
+        config=json.loads(folder.read("config.json")),
+        files={name: digest for name, digest in digests.items() if name not in (*PAGES, INDEX)},
+        sizes={entry.path: entry.size_bytes for entry in index.files if entry.path not in PAGES},
+        survey=SURVEY.validate_json(folder.read(SURVEY_FILE)),
+        publisher=_publisher(folder),
+    )
+
+
+def _publisher(folder: Folder) -> Publisher | None:
+    """What the publisher says, if the release holds it."""
+    if PUBLISHER_FILE not in folder.files:
+        return None
+    return parse_publisher(folder.read(PUBLISHER_FILE).decode("utf-8"), PUBLISHER_FILE)
 
 
 def _read_index(folder: Folder) -> ReleaseIndex:
@@ -175,8 +216,8 @@ def _read_index(folder: Folder) -> ReleaseIndex:
     return index
 
 
-def _check_files(folder: Folder, index: ReleaseIndex, machine: Machine) -> tuple[dict[str, str], list[str]]:
-    """The digest of every regular file of the folder, and what is missing, altered, or not listed."""
+def _check_files(folder: Folder, index: ReleaseIndex, machine: Machine) -> tuple[dict[str, Hashed], list[str]]:
+    """The hashes of every regular file of the folder, and what is missing, altered, or not listed."""
     listed = {entry.path: entry for entry in index.files if is_safe_name(entry.path)}
     present = folder.files.keys() - {INDEX}
     problems = [f"{name}: {what}" for name, what in folder.refused]
@@ -188,19 +229,15 @@ def _check_files(folder: Folder, index: ReleaseIndex, machine: Machine) -> tuple
     problems += [f"{name}: no release is without it" for name in NEEDED if name not in listed]
     problems += [f"{name}: missing" for name in sorted(listed.keys() - present)]
     problems += [f"{name}: not listed in {INDEX}" for name in sorted(present - listed.keys())]
-    digests: dict[str, str] = {}
-    with machine.bar("verifying", len(folder.files), "files") as bar:
-        for name, path in sorted(folder.files.items()):
-            try:
-                digests[name], size = digest_file(path), path.stat().st_size
-            except OSError as error:
-                problems.append(f"{name}: cannot be read: {error.strerror}")
-                continue
-            finally:
-                bar.advance()
-            if name in listed and (digests[name], size) != (listed[name].sha256, listed[name].size_bytes):
-                problems.append(f"{name}: altered")
-    return digests, problems
+    found: dict[str, Hashed] = {}
+    for name, result in hash_files(folder, machine):
+        if isinstance(result, OSError):
+            problems.append(f"{name}: cannot be read: {result.strerror}")
+            continue
+        found[name] = result
+        if name in listed and (result.digest, result.size_bytes) != (listed[name].sha256, listed[name].size_bytes):
+            problems.append(f"{name}: altered")
+    return found, problems
 
 
 def _read_manifests(folder: Folder) -> tuple[dict[str, Manifest], list[str]]:

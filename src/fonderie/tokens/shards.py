@@ -164,11 +164,13 @@ class TokenStream:
     @cached_property
     def extents(self) -> list[Extent]:
         """Every document, in stream order, with `start` as a position of the stream."""
-        found: list[Extent] = []
-        for shard, base in zip(self.index.shards, self.starts, strict=False):
-            for row in pq.read_table(self.folder / shard.offsets_file).to_pylist():
-                found.append(Extent(**{**row, "start": row["start"] + base}))
-        return found
+        return [extent for number in range(len(self.index.shards)) for extent in self.extents_of(number)]
+
+    def extents_of(self, number: int) -> list[Extent]:
+        """The documents of one shard, in order, with `start` as a position of the stream."""
+        base = self.starts[number]
+        rows = pq.read_table(self.folder / self.index.shards[number].offsets_file).to_pylist()
+        return [Extent(**{**row, "start": row["start"] + base}) for row in rows]
 
     def document_at(self, position: int) -> Extent:
         """The document that the token at a position comes from."""

@@ -35,7 +35,8 @@ class Training:
     def of(cls, params: PretrainParameters, stream: TokenStream, shuffle_seed: int) -> Self:
         """The training of parameters on a stream; InputError if it is too short for one sequence."""
         batches = Batches(stream, params.context, params.batch, shuffle_seed)
-        return cls(params, params.config_for(stream.index.vocabulary), batches, _plan(params, batches))
+        plan = plan_of(params, batches.sequences)
+        return cls(params, params.config_for(stream.index.vocabulary), batches, plan)
 
     @classmethod
     def committed(cls, commitment: Commitment, tokens: Path) -> Self:
@@ -43,12 +44,7 @@ class Training:
 
         InputError if the parameters are none. That the shards are those of the commitment is not checked here.
         """
-        try:
-            params = PretrainParameters.model_validate(commitment.parameters)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            raise InputError(f"{COMMITMENT}: no training has these parameters: {first['msg']}") from error
-        return cls.of(params, TokenStream.open(tokens), commitment.shuffle_seed)
+        return cls.of(parameters_of(commitment), TokenStream.open(tokens), commitment.shuffle_seed)
 
     def fresh(self, device: str) -> "tuple[Decoder, AdamW]":
         """The model with its initial weights, and its optimizer before the first step."""
@@ -71,8 +67,18 @@ def read_commitment(path: Path) -> Commitment:
         raise InputError(f"{path} is no commitment: {str(error)[:300]}") from error
 
 
-def _plan(params: PretrainParameters, batches: Batches) -> Plan:
-    steps = steps_in(params.duration, batch=params.batch, context=params.context, sequences=batches.sequences)
+def parameters_of(commitment: Commitment) -> PretrainParameters:
+    """The parameters that a commitment names; InputError if they are those of no training."""
+    try:
+        return PretrainParameters.model_validate(commitment.parameters)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise InputError(f"{COMMITMENT}: no training has these parameters: {first['msg']}") from error
+
+
+def plan_of(params: PretrainParameters, sequences: int) -> Plan:
+    """What the loop is asked to do, where an epoch has so many sequences."""
+    steps = steps_in(params.duration, batch=params.batch, context=params.context, sequences=sequences)
     schedule = Schedule(
         kind=params.schedule,
         steps=steps,

@@ -1,0 +1,21 @@
+"""All links of a release, from the weights to the sources, in their order."""
+
+from fonderie.release.document_links import check_documents, check_sources
+from fonderie.release.layout import CHECKPOINTS, DOCUMENTS, TOKENS, TRAINING
+from fonderie.release.links import Link, Walk, link
+from fonderie.release.training_links import check_checkpoints, check_commitment, check_log, check_weights
+from fonderie.train.commitment import COMMITMENT, LOG
+
+LINKS = (
+    ("weights", "model.safetensors", CHECKPOINTS, check_weights),
+    ("checkpoints", CHECKPOINTS, f"{TRAINING}/{LOG}", check_checkpoints),
+    ("log", f"{TRAINING}/{LOG}", f"{TRAINING}/{COMMITMENT}", check_log),
+    ("tokens", f"{TRAINING}/{COMMITMENT}", TOKENS, check_commitment),
+    ("documents", TOKENS, DOCUMENTS, check_documents),
+    ("sources", DOCUMENTS, "sources", check_sources),
+)
+
+
+def walk_links(walk: Walk) -> list[Link]:
+    """Every link, the broken ones too: the first of them is where to look."""
+    return [link(walk, name, upper, lower, check) for name, upper, lower, check in LINKS]
