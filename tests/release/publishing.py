@@ -1,6 +1,7 @@
 """A publisher.toml that is filled in, for the small build: its one source read from files is `letters`."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,18 @@ def dossier(release: Path, publisher: str | None = None, **report: Any) -> Dossi
         facts = replace(made.facts, report=made.facts.report.model_copy(update=report))
         made = replace(made, facts=facts)
     return made
+
+
+def final_dossier(release: Path) -> Dossier:
+    """The dossier of a draft as it would be, filled in and final."""
+    made = dossier(release, FILLED)
+    index = made.facts.index.model_copy(update={"status": "final"})
+    return replace(made, facts=replace(made.facts, index=index))
+
+
+def headings(markdown: str) -> list[tuple[int, str]]:
+    """Levels and words of a page's headings."""
+    return [(len(marks), text) for marks, text in re.findall(r"^(#+) (.+)$", markdown, re.MULTILINE)]
 
 
 def seal(release: Path) -> None:
