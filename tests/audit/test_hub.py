@@ -114,6 +114,17 @@ def test_a_data_card_that_is_non_commercial_under_a_free_model_is_washing(place:
     assert "cc-by-nc-sa-4.0" in found.evidence[1].excerpt
 
 
+def test_what_a_hub_leaves_empty(place: Site) -> None:
+    publish(place, "acme/model", {}, cardData=None, tags=None, siblings=None, gated=None)
+    assert verdicts(look("acme/model", of(place))) == {"use": "unknown", "data": "fail", "method": "fail"}
+
+
+def test_a_base_model_is_a_name_and_no_address(place: Site) -> None:
+    publish(place, "acme/model", {"README.md": card(license="mit", base_model="../../secret?x=1")})
+    look("acme/model", of(place))
+    assert not [path for _, path, _ in place.server.seen if "secret" in path]
+
+
 def test_branches_are_checkpoints(place: Site) -> None:
     branches = ("main", "step1000", "step2000", "step3000")
     publish(place, "acme/model", {"README.md": card(license="mit")}, branches=branches)

@@ -143,9 +143,18 @@ def test_names_and_texts_cannot_write_to_the_terminal_or_the_page(tmp_path: Path
     root = write(
         tmp_path,
         {
-            "README.md": card(f"# {evil}\nopen-source model {evil}", license=evil, datasets=[evil]),
+            "README.md": card(
+                f"# {evil}\nopen-source model {evil}\n\nSee arxiv.org/abs/1 {evil}\n\nOn H100 {evil}\n",
+                license=evil,
+                license_name=evil,
+                datasets=[evil],
+                base_model=evil,
+            ),
             "LICENSE": f"{licence_text('MIT')}\nNobody may use it for {evil}.",
             "a\x1b[31m\n.bin": b"",
+            "data/README.md": card(evil, license=evil),
+            "data/\x1b.jsonl": json.dumps({"license": evil}),
+            f"LICENSE-{evil[:9]}": evil,
             "<img src=x onerror=alert(1)>.pt": b"",
         },
     )

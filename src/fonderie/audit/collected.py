@@ -10,8 +10,10 @@ from fonderie.audit.method import Standing
 from fonderie.audit.mof import MofModel
 from fonderie.audit.mof_framework import COMPONENTS, UNLICENSED
 from fonderie.audit.parse import ParseError, read_json
+from fonderie.audit.target import shorten
 from fonderie.audit.terms import Term, judge_tag
 from fonderie.release.findings import Level
+from fonderie.release.folder import plain
 
 _REPORT = re.compile(
     r"arxiv\.org/(abs|pdf)/|arxiv:\s*\d{4}\.\d{4,5}|hal\.science/|technical report|doi\.org/", re.IGNORECASE
@@ -41,7 +43,7 @@ def collect_facts(
         standing.component: Fact(
             published=standing.extent if standing.level != "declared" else "unknown",
             described=standing.extent,
-            where=standing.where,
+            where=shorten(standing.where, 200),
             level=standing.level,
             gated=gated and standing.component == "weights",
         )
@@ -56,9 +58,9 @@ def collect_facts(
     for component, pattern in (("technical_report", _REPORT), ("hardware", _HARDWARE)):
         components[component] = _told(survey, pattern)  # type: ignore[index]
     return ModelFacts(
-        name=survey.target.name[:200],
+        name=plain(survey.target.name[:200]),
         version=survey.target.revision,
-        licence=_licence(terms),
+        licence=plain(_licence(terms)),
         terms=tuple(_bound(term) for term in terms if term.kind in ("policy", "gate", "statement", "notice")),
         components=components,
     )
@@ -70,11 +72,11 @@ def facts_of_mof(model: MofModel) -> ModelFacts:
     for component in COMPONENTS:
         if component.name in model.components:
             licence = model.licence_of(component)
-            licence = "" if licence == UNLICENSED else licence
+            licence = "" if licence == UNLICENSED else plain(licence)
             components[component.fact] = Fact(published="all", licence=licence, source="the MOF description")
         else:
             components[component.fact] = Fact(published="none", source="the MOF description does not list it")
-    return ModelFacts(name=model.name, components=components)
+    return ModelFacts(name=plain(model.name), components=components)
 
 
 def _licence(terms: Sequence[Term]) -> str:
@@ -116,10 +118,10 @@ def _datasets(sets: Sequence[DataSet]) -> Fact:
     return Fact(
         published=extent,
         described="all",
-        licence=licences("collection"),
-        content_licence=licences("content"),
+        licence=plain(licences("collection")),
+        content_licence=plain(licences("content")),
         gated=any(item.gated for item in sets),
-        where=", ".join(item.name for item in sets[:3])[:300],
+        where=shorten(", ".join(item.name for item in sets[:3])),
         level=min((item.finding.level for item in sets), key=levels.index),
     )
 
@@ -143,7 +145,7 @@ def _architecture(survey: Survey) -> tuple[Fact, Fact]:
 
 def _file(survey: Survey, pattern: re.Pattern[str]) -> Fact:
     name = next((name for name in survey.target.entries if pattern.search(name)), "")
-    return Fact(published="all" if name else "none", where=name, level="present")
+    return Fact(published="all" if name else "none", where=plain(name), level="present")
 
 
 def _document(cards: Sequence[Card]) -> Fact:
@@ -151,7 +153,7 @@ def _document(cards: Sequence[Card]) -> Fact:
     if not cards or not any(card.body.strip() for card in cards):
         return Fact(published="none", level="present")
     told = sum(any(topic.search(sentence) for card in cards for sentence in card.sentences) for topic in _TOPICS)
-    return Fact(published="all" if told == len(_TOPICS) else "part", where=cards[0].path, level="parsed")
+    return Fact(published="all" if told == len(_TOPICS) else "part", where=plain(cards[0].path), level="parsed")
 
 
 def _told(survey: Survey, pattern: re.Pattern[str]) -> Fact:
@@ -159,5 +161,7 @@ def _told(survey: Survey, pattern: re.Pattern[str]) -> Fact:
     for card in survey.model_cards:
         for sentence in card.sentences:
             if pattern.search(sentence):
-                return Fact(published="part", where=sentence[:200], source=card.path, level="declared")
+                return Fact(
+                    published="part", where=shorten(sentence, 200), source=plain(card.path), level="declared"
+                )
     return Fact(published="none", level="present")

@@ -91,8 +91,11 @@ def find_hazards(target: Target) -> list[Hazard]:
         reasons.setdefault(why, []).append(name)
     for why, names in sorted(reasons.items()):
         add("refused", names, f"Refused, unread ({why})")
+    reasons.clear()
     for name, why in sorted(target.unread.items()):
-        add("unread", [name], f"Not read ({why})")
+        reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        add("unread", names, f"Not read ({why})")
     return found
 
 

@@ -10,7 +10,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fonderie.audit.target import Entry, Target, UnreadableError
 from fonderie.core.digest import digest_bytes
@@ -35,6 +35,15 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class _Repository(_Record):
+    """A record in which a hub writes null for what there is none of."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
 class _Lfs(_Record):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
@@ -45,15 +54,13 @@ class _Sibling(_Record):
     lfs: _Lfs | None = None
 
 
-class HubModel(_Record):
+class HubModel(_Repository):
     """What a hub says of a repository."""
 
     id: str
     sha: str
-    private: bool = False
     gated: bool | str = False
     """False, "auto" (whoever accepts), "manual" (whom the owner accepts)."""
-    disabled: bool = False
     tags: tuple[str, ...] = ()
     card: dict[str, Any] = Field(default_factory=dict, alias="cardData")
     siblings: tuple[_Sibling, ...] = ()
@@ -61,7 +68,7 @@ class HubModel(_Record):
     """Of the hub's answer, which no file holds."""
 
 
-class HubData(_Record):
+class HubData(_Repository):
     """What a hub says of a data set; `found` is False if the public sees none of that name."""
 
     id: str

@@ -19,6 +19,8 @@ Kind = Literal["text", "tag", "policy", "gate", "statement", "notice"]
 Scope = Literal["model", "data"]
 
 LICENCE_FILES_LIMIT = 24
+TAG_CHARS = 300
+"""A longer licence tag or expression is cut, and so unknown."""
 _BY_STATUS: dict[Status, Outcome] = {"free": "pass", "restricted": "fail", "unknown": "unknown"}
 
 _LICENCE_FILE = re.compile(
@@ -138,7 +140,7 @@ def collect_terms(survey: Survey) -> list[Term]:
 
 def judge_tag(tag: str) -> Verdict:
     """A hub's licence tag, or an SPDX expression."""
-    return judge(HUB_NAMES.get(tag.strip().casefold(), tag))
+    return judge(HUB_NAMES.get(tag.strip().casefold(), tag[:TAG_CHARS]))
 
 
 def _term(kind: Kind, licence: str, finding: Finding, scope: Scope = "model") -> Term:
@@ -179,6 +181,8 @@ def _licence_files(survey: Survey) -> Iterable[Term]:
         if notice and verdict.status != "restricted":
             continue
         what = f"{plain(name)} is {verdict.licence or 'no licence text that we know'}"
+        if verdict.licence and verdict.status != "free" and judge(verdict.licence).status == "free":
+            what += ", with something added or changed"
         reasons = "; ".join(plain(reason) for reason in verdict.reasons)
         excerpt = " […] ".join(verdict.excerpts) or found.text
         finding = _finding(

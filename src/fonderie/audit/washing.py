@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fonderie.audit.cards import Survey
 from fonderie.audit.datasets import DataSet
-from fonderie.audit.hub import Hub
+from fonderie.audit.hub import HUB_NAME, Hub
 from fonderie.audit.parse import texts
 from fonderie.audit.target import UnreadableError
 from fonderie.audit.terms import Term, judge_tag
@@ -187,7 +187,7 @@ def _tag_against_base(facts: Facts, hub: Hub | None) -> Iterable[Contradiction]:
     for base in texts(card.head.get("base_model"))[:BASES_LIMIT]:
         said = facts.survey.card_evidence(card, "base_model in the card's head", f"base_model: {base}")
         quote, why = said, ""
-        if hub is not None:
+        if hub is not None and HUB_NAME.match(base):
             try:
                 record = hub.model(base, None)
                 tags = [judge_tag(item) for item in texts(record.card.get("license"))]
@@ -238,7 +238,7 @@ def _open_with_terms(facts: Facts) -> Iterable[Contradiction]:
 
 def _lower(text: str) -> str:
     """A sentence, to go on with after a colon; a name at its beginning stays as it is."""
-    words = ("The ", "It ", "A ", "Whoever ", "Its ", "No ", "These ")
+    words = ("The ", "It ", "A ", "Whoever ", "Its ", "No ", "These ", "There ", "Nothing ", "Loading ")
     return text[:1].lower() + text[1:] if text.startswith(words) else text
 
 
