@@ -11,6 +11,9 @@ from tests.evaluate.small import Build
 from tests.release.reading import contents_of, facts_with, measured, without_documents
 
 from fonderie.core.document import SCHEMA
+from fonderie.corpus.dedup import EXACT, NEAR
+from fonderie.corpus.hold_out import HELD_OUT
+from fonderie.corpus.tombstones import ERASED
 from fonderie.release import words
 from fonderie.release.attribution import Attribution
 from fonderie.release.card import AUTHORS_SHOWN, CARDS, front_matter, write_cards
@@ -201,6 +204,8 @@ def test_every_finding_and_step_has_its_words(small: Build) -> None:
     facts = facts_with(small.release)
     for finding in facts.findings:
         assert not words.rule_label(finding.rule, "fr").startswith("`"), finding.rule
+    for text in (HELD_OUT, EXACT, NEAR, ERASED):
+        assert text in words.catalogue()["reason"]
     for column in SCHEMA.names:
         assert words.word("column", column, "fr")
     for step in facts.energy.steps:
