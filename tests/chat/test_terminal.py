@@ -3,14 +3,19 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 from tests.corpus.builders import document, documents, run_step
 
-from fonderie.chat.terminal import Answer, Conversation, Settings, _answer_lines, chat
+from fonderie.chat.terminal import Answer, Conversation, Settings, _answer_lines, _stream, chat
 from fonderie.core.errors import ReleaseError, UsageError
+from fonderie.corpus.folding import folded_words
+from fonderie.corpus.sketch import SALT_BYTES, Hasher
 from fonderie.tokens.bpe import BpeParameters, train_bpe
 from fonderie.tokens.conversation import Turn
 from fonderie.tokens.tokenizer import Tokenizer
+from fonderie.trace.output_filter import OutputFilter, Passage, PassageList, passages_of
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +113,62 @@ def test_json_answers_each_line(tokenizer: Tokenizer) -> None:
         "tokens": len(tokenizer.encode("Oui.")),
         "stopped": "end",
     }
+
+
+SECRET = "Le coffre de ma tante est caché sous la troisième marche de l'escalier du grenier, côté jardin."
+
+
+def guarded(tokenizer: Tokenizer, text: str) -> Conversation:
+    """A conversation with a model that says a text, and a filter on one passage."""
+    salt = bytes(SALT_BYTES)
+    passages = passages_of([Passage(SECRET, np.zeros(len(folded_words(SECRET)) - 3, dtype=bool))], Hasher(salt))
+    conversation, _ = talk(tokenizer, text, context=512)
+    conversation.output_filter = OutputFilter(
+        [PassageList(reference="2026-1", date="2026-09-01", salt=salt.hex(), passages=passages)]
+    )
+    return conversation
+
+
+def test_an_answer_that_repeats_an_erased_passage_is_not_shown(tokenizer: Tokenizer) -> None:
+    conversation = guarded(tokenizer, f"Voici. {SECRET}")
+    answer = Answer()
+    assert list(conversation.ask("Où ?", answer)) == []
+    assert (answer.text, answer.stopped, answer.blocked_by) == ("", "blocked", "2026-1")
+    assert conversation.turns[-1] == Turn("assistant", "")
+    output = io.StringIO()
+    about = {"name": "petit", "version": "1", "model_digest": "sha256:00"}
+    _answer_lines(conversation, about, io.StringIO("Où ?\n"), output)
+    record = json.loads(output.getvalue())
+    assert (record["answer"], record["stopped"], record["blocked_by"]) == ("", "blocked", "2026-1")
+    assert "coffre" not in output.getvalue()
+
+
+def test_the_person_is_told_why_nothing_is_shown(tokenizer: Tokenizer) -> None:
+    screen = Console(file=io.StringIO(), width=100)
+    _stream(guarded(tokenizer, SECRET), "Où ?", screen)
+    said = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "[not shown: it repeats a passage that was erased, 2026-1]" in said
+    assert "coffre" not in said
+
+
+def test_other_answers_pass_the_filter_whole(tokenizer: Tokenizer) -> None:
+    answer = Answer()
+    assert list(guarded(tokenizer, "Là, où l'été 🦊 dort.").ask("Où ?", answer)) == ["Là, où l'été 🦊 dort."]
+    assert (answer.text, answer.stopped) == ("Là, où l'été 🦊 dort.", "end")
+
+
+def test_an_answer_interrupted_before_it_was_checked_says_nothing(tokenizer: Tokenizer) -> None:
+    conversation = guarded(tokenizer, SECRET)
+
+    def interrupted(prompt: list[int], room: int, seed: int) -> Iterator[int]:
+        yield from tokenizer.encode(SECRET)[:20]
+        raise KeyboardInterrupt
+
+    conversation.generate = interrupted
+    answer = Answer()
+    with pytest.raises(KeyboardInterrupt):
+        list(conversation.ask("Où ?", answer))
+    assert (answer.text, conversation.turns[-1]) == ("", Turn("assistant", ""))
 
 
 @pytest.mark.parametrize("settings", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}])

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -13,8 +13,9 @@ from rich.markup import escape
 from fonderie.core.errors import InputError, ReleaseError, UsageError
 from fonderie.tokens.conversation import Turn
 from fonderie.tokens.tokenizer import Tokenizer
+from fonderie.trace.output_filter import OutputFilter
 
-Stopped = Literal["end", "length", "interrupted"]
+Stopped = Literal["end", "length", "interrupted", "blocked"]
 HELP = "/new forgets the conversation, /quit leaves, Ctrl-C stops an answer."
 _UNFINISHED = "\ufffd"
 
@@ -43,6 +44,8 @@ class Answer:
     text: str = ""
     tokens: int = 0
     stopped: Stopped = "interrupted"
+    blocked_by: str | None = None
+    """The erasure whose passage it repeated; there is then no text."""
 
 
 @dataclass
@@ -54,6 +57,8 @@ class Conversation:
     """(prompt ids, longest answer, seed) to ids, without the stop id."""
     context: int
     settings: Settings
+    output_filter: OutputFilter | None = None
+    """With a filter, an answer comes whole, once it is known to repeat nothing erased."""
     turns: list[Turn] = field(default_factory=list)
     asked: int = 0
 
@@ -72,12 +77,24 @@ class Conversation:
                 text = self.tokenizer.decode(ids)
                 if text.endswith(_UNFINISHED):  # a character whose last bytes are still to come
                     continue
-                piece, answer.text, answer.tokens = text[len(answer.text) :], text, len(ids)
-                yield piece
+                if self.output_filter is None:
+                    piece, answer.text, answer.tokens = text[len(answer.text) :], text, len(ids)
+                    yield piece
             answer.stopped = "length" if len(ids) == room else "end"
+            if self.output_filter is not None:
+                yield from self._checked(ids, answer, self.output_filter)
         finally:
             self.asked += 1
             self.turns.append(Turn("assistant", answer.text))
+
+    def _checked(self, ids: list[int], answer: Answer, output_filter: OutputFilter) -> Iterator[str]:
+        text = self.tokenizer.decode(ids).rstrip(_UNFINISHED)
+        answer.tokens, answer.blocked_by = len(ids), output_filter.blocked(text)
+        if answer.blocked_by is not None:
+            answer.stopped = "blocked"
+        else:
+            answer.text = text
+            yield text
 
     def _prompt(self) -> list[int]:
         """The longest recent part of the conversation that leaves max_tokens, or half the context, to answer."""
@@ -94,10 +111,15 @@ class Conversation:
             first += 2
 
 
-def chat(release: Path, settings: Settings, *, as_json: bool) -> int:
-    """Talk until the person leaves; with `as_json`, answer each line of standard input by one JSON object."""
+def chat(release: Path, settings: Settings, *, as_json: bool, output_filters: Sequence[Path] = ()) -> int:
+    """Talk until the person leaves; with `as_json`, answer each line of standard input by one JSON object.
+
+    No answer is shown that repeats a passage on one of the `output_filters`, as `fonderie erase` writes them.
+    """
     about = _about(release)
+    output_filter = OutputFilter.load(*output_filters) if output_filters else None
     conversation = open_conversation(release, settings)
+    conversation.output_filter = output_filter
     if as_json:
         return _answer_lines(conversation, about, sys.stdin, sys.stdout)
     console = Console(highlight=False)
@@ -182,7 +204,12 @@ def _stream(conversation: Conversation, question: str, console: Console) -> None
     except UsageError as error:
         console.print(str(error), style="yellow", markup=False)
         return
-    marks = {"interrupted": " [stopped]", "length": " [cut at the longest answer]", "end": ""}
+    marks = {
+        "interrupted": " [stopped]",
+        "length": " [cut at the longest answer]",
+        "end": "",
+        "blocked": f"[not shown: it repeats a passage that was erased, {answer.blocked_by}]",
+    }
     console.print(marks[answer.stopped], style="dim", markup=False)
 
 
@@ -201,6 +228,7 @@ def _answer_lines(conversation: Conversation, about: dict[str, Any], lines: Text
             "answer": answer.text,
             "tokens": answer.tokens,
             "stopped": answer.stopped,
+            **({"blocked_by": answer.blocked_by} if answer.blocked_by else {}),
         }
         output.write(json.dumps(record, ensure_ascii=False) + "\n")
         output.flush()

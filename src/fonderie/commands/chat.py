@@ -19,6 +19,14 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--threads", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
     )
+    parser.add_argument(
+        "--output-filter",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="show no answer that repeats a passage of it (output-filter.json of `fonderie erase`)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a turn; questions from standard input")
     parser.set_defaults(command=_chat)
 
@@ -33,4 +41,4 @@ def _chat(options: argparse.Namespace) -> int:
         seed=options.seed,
         threads=options.threads,
     )
-    return chat(options.release, settings, as_json=options.json)
+    return chat(options.release, settings, as_json=options.json, output_filters=options.output_filter)

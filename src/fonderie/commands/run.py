@@ -15,6 +15,7 @@ from fonderie.core.recipe import load_recipe
 from fonderie.core.run import RunResult, check_recipe, run_recipe
 from fonderie.core.steps import find_step
 from fonderie.core.store import Store
+from fonderie.core.tombstones import lists_in_force
 
 
 def add(verbs: Any) -> None:
@@ -42,15 +43,19 @@ def add(verbs: Any) -> None:
 def _check(options: argparse.Namespace, screen: Console) -> int:
     """Validate a recipe, find its sources and let every step refuse; make nothing."""
     recipe = load_recipe(options.recipe, options.set, find_step)
-    sources = check_recipe(recipe, recipe.names_until(options.until))
+    tombstones = lists_in_force(recipe, options.store)
+    sources = check_recipe(recipe, recipe.names_until(options.until), tombstones)
     if options.json:
         calls = {
             name: [source.name for files in found.values() for source in files] for name, found in sources.items()
         }
-        screen.print_json(data={"recipe": recipe.name, "calls": calls})
+        lists = {source.name: source.entry.sha256 for source in tombstones}
+        screen.print_json(data={"recipe": recipe.name, "calls": calls, "tombstones": lists})
     else:
         files = sum(len(group) for found in sources.values() for group in found.values())
         screen.print(f"{recipe.path} is right: {len(sources)} calls, {files} source files, every licence accepted.")
+        for source in tombstones:
+            screen.print(f"It would obey {escape(str(source.path))}", highlight=False, soft_wrap=True)
     return 0
 
 
