@@ -8,6 +8,8 @@ What is for whom:
     training/commitment.json training/checkpoints/step-…/                          what a replay begins from
     data/documents/00000.parquet … data/tokens/                                    what it was trained on: document
                                                                                    shard n became token shard n
+    documents/public-summary.en.html … publisher.toml survey.json                  for the law; what it rests on
+    data/README.md croissant.json bill-of-materials.spdx.json NOTICE.md LICENSE    for programs; what licences ask
     recipe.toml lock.json manifests/<16 hexadecimal digits of the key>.json        how to make it again
     release.json                                                                   every other file, hashed
 
