@@ -169,7 +169,9 @@ class TokenStream:
     def extents_of(self, number: int) -> list[Extent]:
         """The documents of one shard, in order, with `start` as a position of the stream."""
         base = self.starts[number]
-        rows = pq.read_table(self.folder / self.index.shards[number].offsets_file).to_pylist()
+        # Not pq.read_table, which first imports Arrow's datasets, and pandas where it is installed: 0.2 s.
+        with pq.ParquetFile(self.folder / self.index.shards[number].offsets_file) as file:
+            rows = file.read().to_pylist()
         return [Extent(**{**row, "start": row["start"] + base}) for row in rows]
 
     def document_at(self, position: int) -> Extent:
