@@ -97,16 +97,16 @@ def _as_json(examination: "Examination", folder: Path | None) -> dict[str, Any]:
 
 
 def _show(examination: "Examination", screen: Console) -> None:
-    from fonderie.trace.erasure_record import Touching, touched_lines
+    from fonderie.trace.erasure_record import Touching, count, touched_lines
 
     found, seconds = examination.found, examination.seconds
-    screen.print(f"{len(found)} documents found, in {seconds:,.1f} s.", highlight=False)
+    screen.print(f"{count(len(found), 'document')} found, in {seconds:,.1f} s.", highlight=False)
     _list(found, screen)
     if examination.copies:
         screen.print(f"{len(examination.copies)} more would be kept out with them:", highlight=False)
         for place, match in examination.copies[:DOCUMENTS_SHOWN]:
-            screen.print(f"  {place.id}", highlight=False)
-            screen.print(f"    {escape(f'{place.source}: {place.origin}')}: {match.how}, {match.measure:.2f}")
+            about = escape(f"{place.source}: {place.origin}")
+            screen.print(f"  {place.id}\n    {about}: {match.how}, {match.measure:.2f}", highlight=False)
     for item in examination.left:
         screen.print(f"  stays: {item.id}: {item.why}", highlight=False)
     if found:
@@ -116,8 +116,8 @@ def _show(examination: "Examination", screen: Console) -> None:
     weak = examination.known_by_all_words
     if weak:
         screen.print(
-            f"{weak} of {len(examination.erased)} documents are too short, or too like others, to be known "
-            "again once changed: the next build knows them by all their words.",
+            f"Too short, or too like others, to be known again once changed: {weak} of "
+            f"{len(examination.erased)}. The next build knows them by all their words.",
             highlight=False,
         )
 
@@ -135,8 +135,8 @@ def _list(found: "Sequence[Found]", screen: Console) -> None:
 def _conclude(examination: "Examination", folder: Path | None, dry_run: bool, screen: Console) -> None:
     if examination.unconfirmed:
         screen.print(
-            f"[yellow]{len(examination.unconfirmed)} documents are found by a name alone[/yellow]: homonyms exist. "
-            "List those about the right person in select.confirm, or give --yes to take them all.",
+            f"[yellow]Found by a name alone: {len(examination.unconfirmed)}.[/yellow] Homonyms exist. List those "
+            "about the right person in select.confirm, or give --yes to take them all.",
             highlight=False,
         )
     if folder is not None:

@@ -70,6 +70,8 @@ class Reach:
     evaluations: list[str] = field(default_factory=list)
     """Makings that evaluate on them."""
     releases: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    """Folders of the store that hold their text or tokens now; nothing here removes them."""
     other: list[str] = field(default_factory=list)
     """What else was made from anything above: tokenizers, scores and samples of touched models."""
 
@@ -139,6 +141,7 @@ class _Walk:
         if alive:
             self.alive[artifact.key] = alive
             self.touched.add(artifact.key)
+            self._holds(artifact)
 
     def _made_from_them(self, artifact: Artifact, parents: Sequence[Artifact]) -> None:
         made, step, arriving = self.names[artifact.key], artifact.manifest.step, self._arriving(parents)
@@ -149,11 +152,15 @@ class _Walk:
             self._training(artifact, made)
         elif step == BUNDLE:
             self.reach.releases.append(_release(artifact, made))
+            self._holds(artifact)
         elif step.startswith("evaluate.") and arriving:
             self.reach.evaluations.append(made)
         else:
             self.reach.other.append(made)
         self.touched.add(artifact.key)
+
+    def _holds(self, artifact: Artifact) -> None:
+        self.reach.folders.append("/".join(artifact.path.parts[-4:-1]))
 
     def _tokens(self, artifact: Artifact, made: str, arriving: Mapping[str, set[str]]) -> bool:
         from fonderie.tokens.shards import TokenStream
@@ -175,6 +182,8 @@ class _Walk:
             len(stream),
             sorted({(item.first, item.first + item.length) for item in found}),
         )
+        if found:
+            self._holds(artifact)
         return bool(found)
 
     def _training(self, artifact: Artifact, made: str) -> None:

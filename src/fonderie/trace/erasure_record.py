@@ -51,6 +51,7 @@ class Touching:
     trainings: list[dict[str, Any]]
     evaluations: list[str]
     releases: list[str]
+    folders: list[str]
     other: list[str]
 
     @classmethod
@@ -62,6 +63,7 @@ class Touching:
             [asdict(item) for item in reach.trainings],
             reach.evaluations,
             reach.releases,
+            reach.folders,
             reach.other,
         )
 
@@ -168,7 +170,7 @@ def page(decision: Mapping[str, Any]) -> str:
     lines = [
         f"# Erasure {decision['reference']}: {decision['decision']}",
         "",
-        f"Received {decision['received']}, decided {decision['decided']}, {_count(decision['days'], 'day')} later.",
+        f"Received {decision['received']}, decided {decision['decided']}, {count(decision['days'], 'day')} later.",
         f"Ground: {decision['ground_detail']}.",
         *([f"Reasons: {decision['reasons']}"] if decision["reasons"] else []),
         f"The request's file has the digest `{decision['request_sha256']}`; it is kept elsewhere.",
@@ -199,9 +201,9 @@ def _asked(asked: Mapping[str, Any]) -> Iterator[str]:
         for value in asked[name]:
             yield f"{name}: `{value}`"
     if asked["excerpts"]:
-        yield f"{_count(asked['excerpts'], 'passage')}, in the request's file"
+        yield f"{count(asked['excerpts'], 'passage')}, in the request's file"
     if asked["persons"]:
-        yield f"{_count(asked['persons'], 'name')}, in the request's file"
+        yield f"{count(asked['persons'], 'name')}, in the request's file"
     for name in ("created_from", "created_until"):
         if asked[name]:
             yield f"{name}: {asked[name]}"
@@ -215,17 +217,17 @@ def touched_lines(touched: Mapping[str, Any]) -> Iterator[str]:
     """What was touched, a line each, for people."""
     ids = {name for row in touched["documents"] for name in (row["id"], row["id_after"]) if name}
     made_of_them = {row["made"] for row in touched["documents"]}
-    yield f"{_count(len(ids), 'id')} in {_count(len(made_of_them), 'document set')}"
+    yield f"{count(len(ids), 'id')} in {count(len(made_of_them), 'document set')}"
     shards: dict[tuple[str, str], int] = {}
     for extent in touched["tokens"]:
         place = (extent["made"], extent["shard"])
         shards[place] = shards.get(place, 0) + extent["length"]
     for (made, shard), tokens in sorted(shards.items()):
-        yield f"{_count(tokens, 'token')} in {shard} of {made}"
+        yield f"{count(tokens, 'token')} in {shard} of {made}"
     for training in touched["trainings"]:
         steps = training["steps"]
         shown = ", ".join(f"{step:,}" for step in steps[:STEPS_SHOWN]) + (" …" if len(steps) > STEPS_SHOWN else "")
-        saw = f"saw them in {_count(len(steps), 'step')}: {shown}" if steps else "never saw them"
+        saw = f"saw them in {count(len(steps), 'step')}: {shown}" if steps else "never saw them"
         yield f"training {training['made']} {saw}"
         if training["checkpoints"]:
             yield f"its checkpoints after the first of these: {', '.join(training['checkpoints'])}"
@@ -234,7 +236,10 @@ def touched_lines(touched: Mapping[str, Any]) -> Iterator[str]:
     for name, label in (("evaluations", "evaluation"), ("releases", "release"), ("other", "made from them")):
         for value in touched[name]:
             yield f"{label}: {value}"
+    if touched["folders"]:
+        yield f"still held by the store, until you remove them: {', '.join(touched['folders'])}"
 
 
-def _count(number: int, thing: str) -> str:
+def count(number: int, thing: str) -> str:
+    """ "1 document", "2 documents"."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
