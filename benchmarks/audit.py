@@ -156,7 +156,9 @@ def main() -> int:
                 "bytes": size,
                 "audit_seconds": round(medians["audit"], 2),
                 "sha256_seconds": round(medians[peer], 2),
+                "fastest_ratio": round(min(times[peer]) / min(times["audit"]), 3),
                 "cores": os.cpu_count(),
+                "load_average": round(os.getloadavg()[0], 1),
             },
         }
         print(json.dumps(result))

@@ -126,11 +126,12 @@ def _audit_stranger(seen: Survey, place: str, hub: Hub | None, date: str) -> Aud
 def _audit_own(target: Target, place: str, request: Request, machine: Machine, date: str) -> AuditReport:
     assert target.root is not None
     release = examine_release(target.root, machine)
+    target.entries.update(release.hashed)
     findings, replay = release.findings, None
     if request.segments:
         findings, replay = _replay(target.root, release, request, machine)
     seen = survey(target, None)
-    terms = collect_terms(seen)
+    terms = collect_terms(seen, release.rewritten)
     standings = collect_method(seen, None)
     sets = own_sets(release)
     # The terms are asked of everyone alike; on data and method the manifests say more than names of files do.

@@ -1,6 +1,7 @@
 """A Fonderie release: verified from weights to sources, its findings worked out anew, not read from its file."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from fonderie.audit.datasets import DataSet
 from fonderie.audit.facts import Component, Fact, ModelFacts
-from fonderie.audit.target import Target, shorten
+from fonderie.audit.target import Entry, Target, shorten
 from fonderie.core.digest import digest_bytes
 from fonderie.core.errors import ReleaseError
 from fonderie.core.machine import Machine
@@ -18,8 +19,8 @@ from fonderie.licences.verdict import Status, Verdict, judge
 from fonderie.release.chain import LockRecord
 from fonderie.release.findings import Evidence, Finding, Outcome, openness_findings
 from fonderie.release.folder import Folder
-from fonderie.release.layout import INDEX, MANIFESTS, ReleaseIndex
-from fonderie.release.pages import in_running_order
+from fonderie.release.layout import BUNDLE_VERSION, INDEX, MANIFESTS, ReleaseIndex
+from fonderie.release.pages import PAGES, in_running_order
 from fonderie.release.records import Report
 from fonderie.release.report import report_of
 from fonderie.release.verify import Verification, verify
@@ -41,6 +42,10 @@ class OwnRelease:
     """Of the weights, as release.json states it."""
     report: Report | None
     """None where the manifests could not be understood."""
+    hashed: Mapping[str, Entry]
+    """Every file with its hash, if all are as release.json lists them: so that none is hashed a second time."""
+    rewritten: frozenset[str]
+    """Pages that verify wrote again from the manifests and found the same."""
 
 
 def is_release(target: Target) -> bool:
@@ -70,12 +75,21 @@ def examine_release(root: Path, machine: Machine | None = None) -> OwnRelease:
     except (ReleaseError, ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
         # Statistics are the maker's word, in any shape: what cannot be read as ours is said, not raised.
         said = f"Its manifests cannot be understood: {shorten(type(error).__name__ + ' ' + str(error), 160)}"
-        return OwnRelease(verification, (*_broken(verification, folder), _unreadable(said)), index.licence, None)
+        findings, report = [_unreadable(said)], None
     broken = _broken(verification, folder)
     if broken:
         # What the manifests say is worth nothing while they and the files disagree.
         findings = [_doubted(finding) if finding.criterion != "use" else finding for finding in findings]
-    return OwnRelease(verification, (*broken, *findings), index.licence, report)
+    checks = {check.name: check.ok for check in verification.checks}
+    same = checks.get("pages", False) and index.bundle_version == BUNDLE_VERSION
+    return OwnRelease(
+        verification,
+        (*broken, *findings),
+        index.licence,
+        report,
+        {entry.path: Entry(entry.size_bytes, entry.sha256) for entry in index.files} if checks["files"] else {},
+        frozenset(PAGES) if same else frozenset(),
+    )
 
 
 def _read(folder: Folder) -> tuple[list[Manifest], dict[str, Any]]:

@@ -5,9 +5,9 @@ one term, and the worst decides. A tag alone never settles it.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 from fonderie.audit.cards import Card, Survey
 from fonderie.audit.parse import texts
@@ -19,6 +19,7 @@ Kind = Literal["text", "tag", "policy", "gate", "statement", "notice"]
 Scope = Literal["model", "data"]
 
 LICENCE_FILES_LIMIT = 24
+NOTICES_LIMIT = 4
 TAG_CHARS = 300
 """A longer licence tag or expression is cut, and so unknown."""
 _BY_STATUS: dict[Status, Outcome] = {"free": "pass", "restricted": "fail", "unknown": "unknown"}
@@ -121,10 +122,13 @@ class Term:
         return self.finding.verdict
 
 
-def collect_terms(survey: Survey) -> list[Term]:
-    """Every term of a target; one that is unknown if there is none at all."""
+def collect_terms(survey: Survey, settled: Collection[str] = ()) -> list[Term]:
+    """Every term of a target; one that is unknown if there is none at all.
+
+    `settled` names notices that this program has just written anew and found the same: they are not read again.
+    """
     terms = [
-        *_licence_files(survey),
+        *_licence_files(survey, settled),
         *_policies(survey),
         *(term for card in survey.model_cards[:1] for term in _card_licence(survey, card)),
         *_gates(survey),
@@ -143,8 +147,8 @@ def judge_tag(tag: str) -> Verdict:
     return judge(HUB_NAMES.get(tag.strip().casefold(), tag[:TAG_CHARS]))
 
 
-def _term(kind: Kind, licence: str, finding: Finding, scope: Scope = "model") -> Term:
-    return Term(kind, scope, licence, finding)
+def _term(kind: Kind, licence: str, finding: Finding) -> Term:
+    return Term(kind, "model", licence, finding)
 
 
 def _finding(rule: str, verdict: Outcome, level: Level, summary: str, evidence: tuple[Evidence, ...]) -> Finding:
@@ -158,51 +162,79 @@ def _is_text(name: str) -> bool:
     return not dot or not stem or not ending.isalpha() or f".{ending.casefold()}" in _TEXT_ENDINGS
 
 
-def _licence_files(survey: Survey) -> Iterable[Term]:
+def _licence_files(survey: Survey, settled: Collection[str]) -> Iterable[Term]:
     """Texts of licences; a notice counts only for what it restricts."""
-    from fonderie.licences.text import judge_text
-
     target = survey.target
     names = [name for name in target.entries if _is_text(name) and not _POLICY_FILE.search(name)]
     licences = [name for name in names if _LICENCE_FILE.search(name)]
-    notices = [name for name in names if _NOTICE_FILE.search(name) and name not in licences]
+    notices = [name for name in names if _NOTICE_FILE.search(name) and name not in {*licences, *settled}]
     licences.sort(key=lambda name: (name.count("/"), name))
     for name in licences[LICENCE_FILES_LIMIT:]:
         target.unread[name] = f"one licence file too many: {LICENCE_FILES_LIMIT} are read"
-    for name in [*licences[:LICENCE_FILES_LIMIT], *notices[:4]]:
-        notice, scope = name in notices, "data" if _DATA_FOLDER.match(name) else "model"
-        rule, found = f"use.licence_text.{plain(name)}", target.text(name)
-        if found is None:
-            why = f"{plain(name)} could not be read ({target.unread.get(name, 'unreadable')})."
-            finding = _finding(rule, "unknown", "present", why, (target.evidence(name, "name of the file", name),))
-            yield _term("text", "", finding, "data" if scope == "data" else "model")
-            continue
-        verdict = judge_text(found.text)
-        if notice and verdict.status != "restricted":
-            continue
-        what = f"{plain(name)} is {verdict.licence or 'no licence text that we know'}"
-        if verdict.licence and verdict.status != "free" and judge(verdict.licence).status == "free":
-            what += ", with something added or changed"
-        reasons = "; ".join(plain(reason) for reason in verdict.reasons)
-        excerpt = " […] ".join(verdict.excerpts) or found.text
-        finding = _finding(
-            rule,
-            _BY_STATUS[verdict.status],
-            "parsed",
-            f"{what}, which is {verdict.status}{f': {reasons}' if reasons else ''}.",
-            (target.evidence(name, "licence text, read against known ones", excerpt),),
-        )
-        yield _term(
-            "notice" if notice else "text", verdict.licence or "", finding, "data" if scope == "data" else "model"
-        )
+    tags = [judge_tag(tag).licence for tag in texts(survey.card.head.get("license"))[:8]] if survey.card else []
+    for name in licences[:LICENCE_FILES_LIMIT]:
+        yield _licence_file(survey, name, tags)
+    for name in notices[:NOTICES_LIMIT]:
+        term = _licence_file(survey, name, ())
+        if term.verdict == "fail" or name in target.unread:
+            yield replace(term, kind="notice")
+
+
+def _licence_file(survey: Survey, name: str, tags: Collection[str]) -> Term:
+    target, rule = survey.target, f"use.licence_text.{plain(name)}"
+    scope: Scope = "data" if _DATA_FOLDER.match(name) else "model"
+    found = target.text(name)
+    if found is None:
+        why = f"{plain(name)} could not be read ({target.unread.get(name, 'unreadable')})."
+        finding = _finding(rule, "unknown", "present", why, (target.evidence(name, "name of the file", name),))
+        return Term("text", scope, "", finding)
+    verdict = _read_licence(found.text, tags)
+    what = f"{plain(name)} is {verdict.licence or 'no licence text that we know'}"
+    if verdict.licence and verdict.status != "free" and judge(verdict.licence).status == "free":
+        what += ", with something added or changed"
+    reasons = "; ".join(plain(reason) for reason in verdict.reasons)
+    finding = _finding(
+        rule,
+        _BY_STATUS[verdict.status],
+        "parsed",
+        f"{what}, which is {verdict.status}{f': {reasons}' if reasons else ''}.",
+        (
+            target.evidence(
+                name, "licence text, read against known ones", " […] ".join(verdict.excerpts) or found.text
+            ),
+        ),
+    )
+    return Term("text", scope, verdict.licence or "", finding)
+
+
+class _Reading(NamedTuple):
+    """What a licence text is and allows; as `licences.text.TextVerdict`, which takes long to import."""
+
+    licence: str | None
+    status: Status
+    reasons: tuple[str, ...]
+    excerpts: tuple[str, ...]
+
+
+def _read_licence(text: str, tags: Collection[str]) -> _Reading:
+    """The verdict on a text; most are word for word what the card declares, and need no search among all."""
+    from fonderie.licences.texts import reference_texts
+
+    for tag in tags:
+        reference = reference_texts().get(tag)
+        if reference is not None and text.split() == reference.split():
+            verdict = judge(tag)
+            return _Reading(tag, verdict.status, (verdict.reason, "word for word its text"), ())
+    from fonderie.licences.text import judge_text
+
+    found = judge_text(text)
+    return _Reading(found.licence, found.status, found.reasons, found.excerpts)
 
 
 def _policies(survey: Survey) -> Iterable[Term]:
-    from fonderie.licences.text import judge_text
-
     for name in [name for name in survey.target.entries if _POLICY_FILE.search(name)][:8]:
         found = survey.target.text(name) if _is_text(name) else None
-        verdict = judge_text(found.text) if found else None
+        verdict = _read_licence(found.text, ()) if found else None
         restricted = verdict is not None and verdict.status == "restricted"
         excerpt = " […] ".join(verdict.excerpts) if verdict and verdict.excerpts else found.text if found else name
         finding = _finding(

@@ -7,7 +7,6 @@ from typing import Any
 from fonderie.commands.options import add_json, add_store, console
 from fonderie.core.errors import UsageError
 from fonderie.core.store import Store
-from fonderie.trace.why import artifacts_of
 
 
 def add(verbs: Any) -> None:
@@ -23,6 +22,7 @@ def add(verbs: Any) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     from fonderie.release.report import Report, build_report, render
+    from fonderie.trace.why import artifacts_of
 
     folder = Path(options.what)
     if (folder / "release.json").is_file():

@@ -2,13 +2,15 @@
 
 import argparse
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from fonderie.commands.options import add_json, add_store, console, print_json
-from fonderie.trace.why import Trail, artifacts_of, why
+
+if TYPE_CHECKING:
+    from fonderie.trace.why import Trail
 
 STEPS_SHOWN = 12
 
@@ -25,6 +27,7 @@ def add(verbs: Any) -> None:
 
 def _why(options: argparse.Namespace) -> int:
     from fonderie.core.store import Store
+    from fonderie.trace.why import artifacts_of, why
 
     trails = why(artifacts_of(Store(options.store), options.recipe), options.query)
     if options.json:
@@ -34,7 +37,7 @@ def _why(options: argparse.Namespace) -> int:
     return 0 if trails else 1
 
 
-def _print_trails(trails: list[Trail], query: str, screen: Console) -> None:
+def _print_trails(trails: "list[Trail]", query: str, screen: Console) -> None:
     if not trails:
         screen.print(f"No document matches {query!r}.", highlight=False)
     for trail in trails:
