@@ -24,6 +24,9 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--signature", type=Path, metavar="FILE", help="default: RELEASE.dsse.json, or release.dsse.json inside"
     )
+    parser.add_argument(
+        "--sources", type=Path, metavar="DIR", help="also hash the source files, wherever they lie in this folder"
+    )
     add_json(parser)
     parser.set_defaults(command=_verify)
 
@@ -33,13 +36,15 @@ def _verify(options: argparse.Namespace) -> int:
 
     if options.signature is not None and options.key is None:
         raise UsageError("a signature is checked with a public key", hint="Name it: --key FILE")
+    if options.sources is not None and not options.sources.is_dir():
+        raise UsageError(f"{options.sources} is no folder of source files")
     if options.key is not None:
         from fonderie.release.keys import read_public_key
 
         read_public_key(options.key)  # before gigabytes are hashed for a key that is none
     screen = console()
     machine = Machine(reporter=Silent() if options.json else Terminal(screen))
-    verification = verify(options.release, machine)
+    verification = verify(options.release, machine, sources=options.sources)
     signature = _signature(options, verification)
     ok = verification.ok and (signature is None or signature.ok)
     if options.json:
@@ -49,8 +54,16 @@ def _verify(options: argparse.Namespace) -> int:
     for item in verification.checks:
         mark = "[green]ok[/green]    " if item.ok else "[red]failed[/red]"
         screen.print(f"  {mark} {escape(item.name)}: {escape(item.detail)}", highlight=False)
+    for found in verification.links:
+        mark = "[green]ok[/green]    " if found.checked else "[yellow]open[/yellow]  "
+        mark = mark if found.ok else "[red]broken[/red]"
+        text = f"{found.upper} ← {found.lower}: {found.detail}"
+        screen.print(f"  {mark} {escape(text)}", highlight=False, soft_wrap=True)
     for problem in verification.problems:
         screen.print(f"  [red]{escape(problem)}[/red]", highlight=False, soft_wrap=True)
+    if verification.broken is not None:
+        text = f"The first broken link: {verification.broken}"
+        screen.print(f"  [bold red]{escape(text)}[/bold red]", highlight=False, soft_wrap=True)
     for line in verification.chain:
         screen.print(f"  {escape(line)}", highlight=False, soft_wrap=True, style="dim")
     said = "holds" if verification.ok else "does NOT hold"
