@@ -95,11 +95,13 @@ def test_manifests_that_cannot_be_understood(release: Path) -> None:
     assert rules(report, "fail") >= {"method.manifests", "method.integrity"}
 
 
-def test_a_release_json_that_is_none_is_a_strangers(release: Path) -> None:
-    (release / "release.json").write_text("[]")
+@pytest.mark.parametrize("text", ["[]", "{" * 100_000, '{"format": 99}', " " * 70_000_000], ids=range(4))
+def test_a_release_json_that_is_none_shields_nothing(release: Path, text: str) -> None:
+    (release / "release.json").write_text(text)
     report = look(release)
     assert report.subject.kind == "folder"
     assert report.criteria["method"].verdict != "pass"
+    assert any("release.json" in item.summary for item in report.hazards)
 
 
 def test_restricted_documents_are_told(tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ def test_pickles_are_named_and_never_loaded(tmp_path: Path) -> None:
     assert "good.safetensors" not in named
 
 
+def test_archives_are_named_and_never_opened(tmp_path: Path) -> None:
+    bomb = BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("data.jsonl", b"0" * 50_000_000)
+        file.writestr("../../outside", b"x")
+    report = look(write(tmp_path / "release", {"data/data.zip": bomb.getvalue(), "data/a.jsonl.gz": b"\x1f\x8b"}))
+    assert "data/data.zip" in hazards(report)["hazard.archive"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["a.jsonl.gz", "data.zip"]
+
+
 def test_a_large_header_is_no_pickle(tmp_path: Path) -> None:
     """A safetensors file whose header has 640 bytes begins with 0x80 0x02, as a pickle does."""
     root = write(tmp_path, {"model.safetensors": (0x280).to_bytes(8, "little") + b"{}".ljust(0x280)})

@@ -43,10 +43,10 @@ class Hazard(BaseModel):
 def pickled(target: Target) -> list[str]:
     """Files that run code when loaded: by name, and by their first bytes where they call themselves safe."""
     names = [name for name in target.entries if _PICKLE.search(name)]
-    return names + [name for name, head in _disguised(target) if head.startswith(_PICKLE_MAGIC)]
+    return names + [name for name, head in disguised(target) if head.startswith(_PICKLE_MAGIC)]
 
 
-def _disguised(target: Target) -> list[tuple[str, bytes]]:
+def disguised(target: Target) -> list[tuple[str, bytes]]:
     """Files named as safetensors or GGUF that do not begin as these do, with their first bytes."""
     if target.root is None:
         return []
@@ -76,7 +76,7 @@ def find_hazards(target: Target) -> list[Hazard]:
             found.append(Hazard(rule=f"hazard.{rule}", summary=f"{says}: {shown}{more}.", evidence=evidence))
 
     add("pickle", pickled(target), "These files are pickled: loading them runs whatever code they hold")
-    add("disguised", [name for name, _ in _disguised(target)], "Named as safetensors or GGUF, and not of that form")
+    add("disguised", [name for name, _ in disguised(target)], "Named as safetensors or GGUF, and not of that form")
     add("own_code", _own_code(target), "Loading the model runs code of its own (auto_map)")
     add("archive", [name for name in target.entries if _ARCHIVE.search(name)], "Archives, which were not opened")
     add(

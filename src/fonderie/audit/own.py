@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from fonderie.audit.datasets import DataSet
 from fonderie.audit.facts import Component, Fact, ModelFacts
-from fonderie.audit.target import Entry, Target, shorten
+from fonderie.audit.target import Entry, Target, UnreadableError, shorten
 from fonderie.core.digest import digest_bytes
 from fonderie.core.errors import ReleaseError
 from fonderie.core.machine import Machine
@@ -18,8 +18,8 @@ from fonderie.core.manifest import Manifest
 from fonderie.licences.verdict import Status, Verdict, judge
 from fonderie.release.chain import LockRecord
 from fonderie.release.findings import Evidence, Finding, Outcome, openness_findings
-from fonderie.release.folder import Folder
-from fonderie.release.layout import BUNDLE_VERSION, INDEX, MANIFESTS, ReleaseIndex
+from fonderie.release.folder import JSON_LIMIT_BYTES, Folder
+from fonderie.release.layout import BUNDLE_VERSION, FORMAT, INDEX, MANIFESTS, ReleaseIndex
 from fonderie.release.pages import PAGES, in_running_order
 from fonderie.release.records import Report
 from fonderie.release.report import report_of
@@ -49,14 +49,19 @@ class OwnRelease:
 
 
 def is_release(target: Target) -> bool:
-    """Whether a target is a folder with a release.json that this program can read as its own."""
-    found = target.text(INDEX) if target.root is not None else None
-    if found is None:
-        # release.json of a large release may exceed what is read of a stranger's text.
-        return target.root is not None and INDEX in target.entries and INDEX in target.unread
+    """Whether a target has a release.json that this program can read as its own.
+
+    One that it cannot read does not shield a release: it is then audited as a stranger's, and the file is named.
+    """
+    if target.root is None or INDEX not in target.entries:
+        return False
     try:
-        ReleaseIndex.model_validate_json(found.text)
-    except (ValidationError, RecursionError):
+        data = target.fetch(INDEX, JSON_LIMIT_BYTES)
+        index = ReleaseIndex.model_validate_json(data) if len(data) <= JSON_LIMIT_BYTES else None
+    except (UnreadableError, ValidationError, RecursionError):
+        index = None
+    if index is None or index.format != FORMAT:
+        target.unread[INDEX] = "no index of a release that this version reads"
         return False
     return True
 
