@@ -46,6 +46,12 @@ def test_weights_that_are_not_there_fail_it(tmp_path: Path) -> None:
     assert "method.weights" in rules(report, "fail")
 
 
+def test_a_pointer_to_weights_is_no_weights(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+    report = look(write(tmp_path, {"model.safetensors": pointer}))
+    assert "method.weights" in rules(report, "unknown")
+
+
 def test_what_the_card_only_points_to_is_declared(tmp_path: Path) -> None:
     body = (
         "The training code is at https://github.com/acme/train and logs at https://wandb.ai/acme.\n\n"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fonderie.audit.cards import Card, Survey
 from fonderie.audit.facts import Component, Extent
-from fonderie.audit.hazards import WEIGHTS, pickled
+from fonderie.audit.hazards import WEIGHTS, disguised, pickled
 from fonderie.audit.hub import Hub
 from fonderie.audit.target import UnreadableError
 from fonderie.release.findings import Evidence, Finding, Level, Outcome
@@ -215,6 +215,12 @@ def _format(survey: Survey) -> Standing:
         listed = ", ".join(plain(name) for name in unsafe[:SHOWN])
         summary = f"Loading these files runs code that they may hold, since they are pickled: {listed}."
         finding = _finding(rule, "partial", "present", summary, evidence)
+    elif false := [name for name, _ in disguised(target)]:
+        listed = ", ".join(plain(name) for name in false[:SHOWN])
+        summary = (
+            f"These files are named as weights and do not begin as such (a git-lfs pointer, or damage): {listed}."
+        )
+        finding = _finding(rule, "unknown", "parsed", summary, evidence)
     else:
         finding = _finding(
             rule, "pass", "present", "The weights are in a form that runs nothing when read.", evidence
