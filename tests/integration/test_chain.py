@@ -75,16 +75,21 @@ def test_show_prints_the_same_for_recipe_and_release(store: Path, release: Path)
 
 
 def test_the_release_holds_and_an_altered_byte_is_named(release: Path, tmp_path: Path) -> None:
-    assert "tiny 1 holds" in fonderie("verify", release)
+    said = " ".join(fonderie("verify", release).split())
+    assert "tiny 1 holds" in said
+    assert "data/tokens ← data/documents" in said
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-rL", release, copy], check=True)
     weights = copy / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    assert "model.safetensors" in fonderie("verify", copy, status=1)
-    told = fonderie("verify", copy, "--json", status=1)
-    assert json.loads(told)["ok"] is False
+    said = " ".join(fonderie("verify", copy, status=1).split())
+    assert "The first broken link: model.safetensors ← training/checkpoints" in said
+    told = json.loads(fonderie("verify", copy, "--json", status=1))
+    assert told["ok"] is False
+    assert [link["name"] for link in told["links"] if not link["ok"]] == ["weights"]
+    assert "no folder of source files" in fonderie("verify", copy, "--sources", tmp_path / "none", status=2)
 
 
 def made_by(store: Path, step: str) -> Path:
