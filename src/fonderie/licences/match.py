@@ -97,25 +97,9 @@ class Index:
         at_position = self.bigrams(words.words)
         proposals: list[tuple[int, Span, Reference]] = []
         for reference in self._held(_distinct(at_position[at_position >= 0])):
-            hits = _isin(at_position, reference.bigrams)
-            proposals += [(value, span, reference) for value, span in _windows(hits, reference)]
+            proposals += [(value, span, reference) for value, span in _windows(at_position, reference)]
         proposals.sort(key=lambda proposal: (-proposal[0], proposal[1], proposal[2].identifier))
-        chosen: list[Claim] = []
-        taken = np.zeros(len(words), dtype=bool)
-        for value, span, reference in proposals:
-            if len(chosen) == MAX_CLAIMS:
-                break
-            if taken[span.first : span.last].mean() > 0.3:
-                continue
-            taken[span.first : span.last] = True
-            rivals = [
-                other
-                for rival_value, rival_span, other in proposals
-                if other is not reference and rival_value >= 0.7 * value and _overlap(span, rival_span) > 0.6
-            ]
-            similarity = _dice(at_position[span.first : span.last - 1], reference.bigrams)
-            chosen.append(Claim(reference, tuple(rivals[:_RIVALS]), span, similarity))
-        return sorted(chosen, key=lambda claim: claim.window)
+        return sorted(_choose(proposals, at_position), key=lambda claim: claim.window)
 
     def _held(self, present: Any) -> list[Reference]:
         """References of which enough bigrams stand somewhere in the text."""
@@ -145,48 +129,69 @@ def _isin(codes: Any, ordered: Any) -> Any:
 
 
 def _dice(codes: Any, bigrams: Any) -> float:
-    present = _distinct(codes)
-    shared = int(_isin(present[present >= 0], bigrams).sum())
-    return 2 * shared / max(len(present) + len(bigrams), 1)
+    return 2 * _shared(codes, bigrams) / max(len(_distinct(codes)) + len(bigrams), 1)
 
 
-def _windows(hits: Any, reference: Reference) -> list[tuple[int, Span]]:
+def _choose(proposals: list[tuple[int, Span, Reference]], at_position: Any) -> list[Claim]:
+    """The best claim for each place; what fits the same place nearly as well comes with it as rivals."""
+    chosen: list[Claim] = []
+    taken = np.zeros(len(at_position) + 1, dtype=bool)
+    values = np.array([value for value, _, _ in proposals])
+    firsts = np.array([span.first for _, span, _ in proposals])
+    lasts = np.array([span.last for _, span, _ in proposals])
+    for value, span, reference in proposals:
+        if len(chosen) == MAX_CLAIMS:
+            break
+        if taken[span.first : span.last].mean() > 0.3:
+            continue
+        taken[span.first : span.last] = True
+        shared = np.minimum(lasts, span.last) - np.maximum(firsts, span.first)
+        near = (values >= 0.7 * value) & (shared > 0.6 * np.maximum(lasts - firsts, span.last - span.first))
+        rivals = [proposals[number][2] for number in np.flatnonzero(near)[: _RIVALS + 1]]
+        similarity = _dice(at_position[span.first : span.last - 1], reference.bigrams)
+        others = tuple(rival for rival in rivals if rival is not reference)
+        chosen.append(Claim(reference, others[:_RIVALS], span, similarity))
+    return chosen
+
+
+def _windows(at_position: Any, reference: Reference) -> list[tuple[int, Span]]:
     """Windows of the text that hold a reference, with value: bigrams found less bigrams missing.
 
-    A window starts as long as the reference, then shrinks and grows to where its words stand densely: what was
-    inserted stays inside, what stands around it stays outside.
+    A window starts as long as the reference, then shrinks and grows to where its words stand densely, by no more
+    than it still lacks: what was inserted stays inside; what stands around it, such as the next copy, outside.
     """
-    length = len(reference.words) - 1
-    width = min(length, len(hits))
+    hits = _isin(at_position, reference.bigrams)
+    width = min(len(reference.words) - 1, len(hits))
     sums = np.concatenate(([0], np.cumsum(hits)))
+    density = sums[width:] - sums[:-width]
     dense = np.convolve(hits, np.ones(_DENSE), "same") >= _DENSE * 0.55
+    size = len(reference.bigrams)
     found: list[tuple[int, Span]] = []
-    free = hits.astype(np.int64)
     while len(found) < MAX_CLAIMS:
-        totals = np.concatenate(([0], np.cumsum(free)))
-        density = totals[width:] - totals[:-width]
         start = int(np.argmax(density))
         if density[start] < 0.5 * width:
             return found
-        first, last = _edges(dense & (free >= 0), start, start + width)
-        inside = int(sums[last] - sums[first])
-        free[start : start + width] = -1
-        free[first:last] = -1
-        if inside >= MIN_HELD * length:
-            found.append((2 * min(inside, length) - length, Span(first, last + 1)))
+        lacking = size - _shared(at_position[start : start + width], reference.bigrams)
+        first, last = _edges(dense, start, start + width, lacking + lacking // 2 + _DENSE)
+        density[max(start - width + 1, 0) : start + width] = 0
+        dense[first:last] = False
+        held = _shared(at_position[first:last], reference.bigrams)
+        if held >= MIN_HELD * size:
+            found.append((2 * held - size, Span(first, last + 1)))
     return found
 
 
-def _edges(dense: Any, first: int, last: int) -> tuple[int, int]:
-    """The core of a window, grown while the text around it is dense, then cut back to where it is."""
-    rarefied = np.flatnonzero(~dense[:first])
-    after = np.flatnonzero(~dense[last:])
-    first = int(rarefied[-1]) + 1 if len(rarefied) else 0
-    last = last + int(after[0]) if len(after) else len(dense)
+def _shared(codes: Any, bigrams: Any) -> int:
+    """How many of a reference's distinct bigrams stand in a stretch of the text."""
+    return int(_isin(bigrams, _distinct(codes)).sum())
+
+
+def _edges(dense: Any, first: int, last: int, slack: int) -> tuple[int, int]:
+    """A window grown by at most `slack` while the text around is dense, then cut back to where it is."""
+    lowest, highest = max(first - slack, 0), min(last + slack, len(dense))
+    before = np.flatnonzero(~dense[lowest:first])
+    after = np.flatnonzero(~dense[last:highest])
+    first = lowest + int(before[-1]) + 1 if len(before) else lowest
+    last = last + int(after[0]) if len(after) else highest
     inside = np.flatnonzero(dense[first:last])
     return (first + int(inside[0]), first + int(inside[-1]) + 1) if len(inside) else (first, last)
-
-
-def _overlap(one: Span, other: Span) -> float:
-    shared = min(one.last, other.last) - max(one.first, other.first)
-    return shared / max(one.last - one.first, other.last - other.first)

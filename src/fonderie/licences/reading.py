@@ -9,7 +9,7 @@ from fonderie.licences.overlay import DESCRIBED
 from fonderie.licences.restrictions import RULES
 from fonderie.licences.texts import reference_names, reference_texts
 from fonderie.licences.verdict import Status, identify, judge
-from fonderie.licences.words import Span, Words, fold, split, word_set
+from fonderie.licences.words import FUNCTION_WORDS, Span, Words, fold, split, word_set
 
 LONGEST_SENTENCE = 400
 """Words read as one sentence; a longer one is read in overlapping pieces."""
@@ -20,7 +20,14 @@ _AROUND = 60
 """Characters around a match in which a rule's exception is looked for."""
 
 _CONCERN = re.compile(
-    r" (?:must|shall|cannot|only|solely|exclusively|unless|except|excluding|provided|conditions?|subject|"
+    r"^ (?:send|pay|e ?mail|notify|inform|register|cite|credit|acknowledge|donate|buy|include|keep|retain|"
+    r"return|share|"
+    r"contribute|delete|destroy|report|ask|mention|display|provide|give|publish|submit|sign|link|envoye[rz]|"
+    r"payez|citez|"
+    r"conserve[rz]|supprime[rz]|veuillez|signale[rz]|mentionne[rz]) |"
+    r" (?:(?:you|users?|licensees?|anyone) (?:will|have to|need to|ought|are to|has to)|il faut|"
+    r"tenue?s? (?:de|a)|"
+    r"must|shall|cannot|only|solely|exclusively|unless|except|excluding|provided|conditions?|subject|"
     r"restrict\w*|limit|limits|"
     r"limited|prohibit\w*|forbid\w*|forbidden|not|no|never|nor|neither|without|require\w*|agree|agrees|agreed|"
     r"accept\w*|consent\w*|"
@@ -83,14 +90,20 @@ _FILLER = word_set(
     "the a an of to and or in for by on with is are be this that these such any you your le la les de des du et"
 )
 
-_READABLE = word_set(
-    "the of to and or in for by on with is are be this that it as at from under not you your we our all any "
-    "may can must only no "
-    "use license copyright le la les un une de des du et ou dans pour par sur avec est sont ce cette ces il "
-    "elle que qui en au aux "
-    "vous votre nous notre tout toute ne pas sous sans"
+_READABLE = FUNCTION_WORDS | word_set(
+    "license licenses software third party notice notices file files component components version library "
+    "project package author "
+    "authors contributors list source data model models following details see text texts copyright maintained "
+    "by"
 )
-"""Function words by which English and French are known."""
+"""Words by which English and French are known in a title or a list."""
+
+_FOREIGN = word_set(
+    "der die das und nur nicht fur ist von durch mit ein eine einer zu im dem den el los las y para solo sin "
+    "por con del una se "
+    "il gli che per senza della dello di e non o os nao com uma do da het een niet voor van en zijn wordt"
+)
+"""Function words of German, Spanish, Italian, Portuguese and Dutch, in which licences also restrict."""
 
 _OTHER_SCRIPT = re.compile(r"[\u0370-\u1dff\u2c00-\ud7ff\uf900-\ufaff]")
 
@@ -103,19 +116,37 @@ class Finding(NamedTuple):
     excerpt: str
 
 
-def read(words: Words, fresh: Sequence[bool], references: Sequence[str]) -> Iterator[Finding]:
-    """Findings in the sentences that hold fresh words; `references` are the licences found in the text."""
-    known = _known(tuple(dict.fromkeys([*references, *_HEADERS])))
+def read(words: Words, fresh: Sequence[bool], found: Sequence[tuple[str, Span]]) -> Iterator[Finding]:
+    """Findings in the sentences that hold fresh words; `found` are the licences in the text, and where."""
+    known = _known(tuple(dict.fromkeys([*(name for name, _ in found), *_HEADERS])))
+    inside = bytearray(len(words))
+    for _, window in found:
+        inside[window.first : window.last] = b"\1" * (window.last - window.first)
     for span, ends_open in _pieces(words):
-        new = [
+        new = {
             place for place in range(span.first, span.last) if fresh[place] and words.words[place] not in _FILLER
-        ]
+        }
         if not new or (span.last - span.first >= 4 and known(words.said(span))):
             continue
-        finding = _restricting(words, span, set(new))
+        finding = _restricting(words, span, new)
         if finding is None and ends_open is not None:
-            finding = _restricting(words, Span(span.first, ends_open), set(new))
-        yield from [finding] if finding else _unclear(words, span, new)
+            finding = _restricting(words, Span(span.first, ends_open), new)
+        findings = [finding] if finding else list(_unclear(words, span, new))
+        if not findings and inside[span.first] and inside[span.last - 1] and _is_put_in(words, span, fresh):
+            findings = [Finding("unknown", "a sentence was put into the text of the licence", words.excerpt(span))]
+        yield from findings
+
+
+def _is_put_in(words: Words, span: Span, fresh: Sequence[bool]) -> bool:
+    """Whether a whole sentence, no notice, heading or address, stands where the reference has none."""
+    written = words.text[words.starts[span.first] : words.ends[span.last - 1]]
+    short = len(_ADDRESS.sub(" ", written).split()) < 5
+    added = sum(fresh[span.first : span.last])
+    return not short and added >= 0.8 * (span.last - span.first) and not _is_benign(words.said(span))
+
+
+def _is_benign(said: str) -> bool:
+    return any(pattern.search(said) for pattern in _BENIGN)
 
 
 def deciding(words: Words, span: Span) -> str:
@@ -176,12 +207,12 @@ def _restricting(words: Words, span: Span, new: set[int]) -> Finding | None:
     return None
 
 
-def _unclear(words: Words, span: Span, new: list[int]) -> Iterator[Finding]:
+def _unclear(words: Words, span: Span, new: set[int]) -> Iterator[Finding]:
     said = words.said(span)
     written = words.text[words.starts[span.first] : words.ends[span.last - 1]]
     line = words.excerpt(span)
     notice = any(pattern.search(said) for pattern in _BENIGN[:2])
-    if not notice and _unreadable(written, new):
+    if not notice and _unreadable(written):
         yield Finding("unknown", "a sentence is in a language that no rule reads", line)
         return
     if _UNDER.search(said):
@@ -191,18 +222,18 @@ def _unclear(words: Words, span: Span, new: list[int]) -> Iterator[Finding]:
             if verdict.status != "free":
                 yield Finding(verdict.status, f"a sentence names {licence}: {verdict.reason}", line)
     said = _FREEING.sub(lambda match: " x" * match.group().count(" "), said)
-    if any(pattern.search(said) for pattern in _BENIGN):
+    if _is_benign(said):
         return
     for match in _CONCERN.finditer(said):
-        place = span.first + said.count(" ", 0, match.start())
-        if place in new:
+        first = span.first + said.count(" ", 0, match.start())
+        if any(place in new for place in range(first, first + match.group().strip().count(" ") + 1)):
             yield Finding("unknown", "a sentence sets a condition that no rule understands", line)
             return
     if _REFERS.search(said) and not named(words, span):
         yield Finding("unknown", "a sentence refers to terms that are not in the text", line)
 
 
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+")
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S{1,300}|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,200}")
 
 _FREEING = re.compile(
     r" (?:commercial\w* (?:and|or|et|ou|as well as) non ?commercial\w*|non ?commercial\w* (?:and|or|et|ou|"
@@ -214,19 +245,21 @@ _FREEING = re.compile(
 """Phrases that give, in the words of a restriction."""
 
 _REFERS = re.compile(
-    r" (?:licensed|released|distributed|governed|covered) (?:\w+ ){0,2}(?:under|by) | terms of (?:use|"
+    r" (?:licensed|released|distributed|governed|covered) (?:under|by)(?! (?:the |la )?(?:following|this|same|"
+    r"above|terms) ) | terms of (?:use|"
     r"service) |"
     r" sous (?:la |une )?license | conditions (?:generales )?d utilisation "
 )
 
 
-def _unreadable(written: str, new: list[int]) -> bool:
+def _unreadable(written: str) -> bool:
     """Whether a sentence is in another script, or long and without the small words of English and French."""
     if len(_OTHER_SCRIPT.findall(written)) > 3:
         return True
     found = re.findall(r"[^\W\d_]+", _ADDRESS.sub(" ", written))
     lower = sum(word.islower() for word in found)
-    return bool(new) and lower >= 4 and sum(fold(word) in _READABLE for word in found) * 12 < len(found)
+    readable, foreign = (sum(fold(word) in known for word in found) for known in (_READABLE, _FOREIGN))
+    return lower >= 4 and (readable * 8 < len(found) or (foreign >= 2 and foreign > readable))
 
 
 @cache
@@ -269,3 +302,39 @@ _SINGLE = ("MIT", "ISC", "Zlib", "Unlicense", "WTFPL", "0BSD")
 def references(words: Words) -> list[str]:
     """The licences that a text names anywhere, in its order."""
     return [licence for span in words.sentences for licence in named(words, span)]
+
+
+_NAMING = word_set(
+    "license licenses licensed dual dually released release available distributed published provided under "
+    "the terms of this that it "
+    "is are be as a an all and or either at your option work works software program project package library "
+    "code source model models "
+    "weights data dataset datasets corpus documentation documents content contents text texts repository repo "
+    "file files in with see "
+    "details copy full version international v spdx identifier spdx https http www org by unless "
+    "otherwise stated noted c copyright "
+    "ce cet cette ces le la les l un une des de du d jeu jeux donnees diffuse diffusee diffuses diffusees "
+    "publie publiee publies "
+    "publiees distribue distribuee mis mise mises disposition est sont sous selon termes et ou logiciel "
+    "modele modeles poids corpus "
+    "oeuvre documents contenu contenus ouverte ouvertes texte textes depot fichier fichiers etalab creative "
+    "commons"
+)
+"""Words with which a text names its licence and says no more."""
+
+
+def beside_names(words: Words, names: Sequence[str]) -> str | None:
+    """The first sentence that does more than name licences: what is named with a condition is not what is named."""
+    known = _known(tuple(dict.fromkeys([*names, *_HEADERS])))
+    for span in words.sentences:
+        said = words.said(span)
+        if known(said) or _BENIGN[0].search(said) or _BENIGN[1].search(said):
+            continue
+        for place in range(span.first, span.last):
+            word = words.words[place]
+            is_name = words.text[words.starts[place]].isupper() and word not in FUNCTION_WORDS
+            if word not in _NAMING and not word.isdigit() and not is_name:
+                line = words.excerpt(span)
+                if word not in "".join(_ADDRESS.findall(line)).lower():
+                    return line
+    return None

@@ -12,7 +12,7 @@ import numpy as np
 
 from fonderie.licences.match import Claim
 from fonderie.licences.texts import reference_texts
-from fonderie.licences.words import Span, Words, word_set
+from fonderie.licences.words import FUNCTION_WORDS, Span, Words, word_set
 
 MIN_KEPT = 0.9
 """Share of a reference's words, optional parts aside, that must stand in the text. Names of holders and small edits
@@ -27,19 +27,6 @@ _GRANT = re.compile(
 )
 """A sentence of a reference that gives something: what is taken from it, or added to it, changes what is given."""
 
-_GIVING = word_set(
-    "use used uses using copy copies copied modify modified modification merge publish distribute distributed "
-    "distribution redistribute redistribution sublicense sell selling sold sale resell commercial commercially "
-    "purpose purposes any all every anyone person free freely charge fee without restriction limitation "
-    "granted "
-    "grant grants permission permitted perpetual irrevocable worldwide reproduce reproduction adapt share "
-    "prepare "
-    "derivative works make import perform display public commerciales commercial gratuit libre reutiliser "
-    "modifier "
-    "copier diffuser redistribuer exploiter adapter illimitee monde"
-)
-"""Words of a grant that give; without one of them, less is given."""
-
 _NEGATIONS = frozenset({"not", "no", "never", "nor", "without", "neither", "ne", "pas", "sans", "aucun", "aucune"})
 
 _DISCLAIMER = re.compile(
@@ -53,6 +40,11 @@ _HARMLESS = word_set(
     "package and associated accompanying copyright c tm le la les de du des et ou ce cette d l"
 )
 """Words that may come into a grant without taking anything from it."""
+
+_HARMLESS_LOSS = _HARMLESS - word_set("source code weights data all")
+"""Words that may go from a grant: articles, and the name of the work."""
+
+_BEFORE_NAMES = word_set("of the this these using le la les ce cette")
 
 _TAIL = re.compile(
     r"end of (?:the )?terms and conditions|how to apply (?:these|the)|appendix how to apply|"
@@ -98,6 +90,8 @@ def closest(words: Words, claim: Claim) -> tuple[Claim, Residue]:
     """The reference, of a claim and its rivals, that the text differs least from; and how it differs."""
     best, residue = claim, compare(words, claim)
     for rival in claim.rivals:
+        if residue.distance == 0:
+            break
         other = replace(claim, reference=rival)
         its = compare(words, other)
         if its.distance < residue.distance:
@@ -138,11 +132,12 @@ def _inside_grant(canon: _Canon, place: int) -> bool:
 
 
 def _narrows(words: Words, span: Span) -> bool:
-    """Whether added words are more than names (capitals), numbers and words that take nothing."""
+    """Whether added words are more than harmless ones, or the name of the work after "of", "the" or "this"."""
+    named = span.first > 0 and words.words[span.first - 1] in _BEFORE_NAMES
     for place in range(span.first, span.last):
         word = words.words[place]
-        written = words.text[words.starts[place] : words.ends[place]]
-        if word not in _HARMLESS and not word.isdigit() and not written[:1].isupper():
+        is_name = named and words.text[words.starts[place]].isupper() and word not in FUNCTION_WORDS
+        if word not in _HARMLESS and not word.isdigit() and not is_name:
             return True
     return False
 
@@ -157,10 +152,14 @@ def _taken(canon: _Canon, missing: np.ndarray, words: Words) -> list[str]:
         if said in words.joined or (not gives and _DISCLAIMER.search(said)):
             continue
         lost = [place for place in range(span.first, span.last) if missing[place]]
-        vital = _GIVING | _NEGATIONS if gives else _NEGATIONS
-        if any(canon.words.words[place] in vital for place in lost):
+        if any(_matters(canon.words.words[place], gives) for place in lost):
             result.append(_marked(canon.words, span, set(lost)))
     return result
+
+
+def _matters(word: str, gives: bool) -> bool:
+    """Whether a word that is missing changes what a sentence gives, or what it denies."""
+    return word in _NEGATIONS or (gives and word not in _HARMLESS_LOSS)
 
 
 def _marked(words: Words, span: Span, lost: set[int]) -> str:

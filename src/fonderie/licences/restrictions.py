@@ -1,8 +1,8 @@
 """Sentences that restrict use, in English and French, as rules of our own over plain words.
 
 A rule is read on one sentence's words, in lower case without accents, between single spaces (`Words.said`). All
-gaps are bounded, so that no text makes a rule slow. Three outcomes: *restricted* names the rule; *unclear* says that
-the sentence speaks of duties or conditions that no rule understands; otherwise the sentence restricts nothing.
+gaps are bounded, so that no text makes a rule slow. A sentence is *restricting* where a rule fits, *unclear* where
+it speaks of duties or conditions that no rule understands (`reading.py`); else it restricts nothing.
 """
 
 import re
@@ -27,16 +27,18 @@ def _gap(most: int) -> str:
 
 
 _NOT = (
-    r"(?:not|never|no|nor|neither|cannot|can t|don t|won t|mustn t|prohibit\w*|forbid\w*|ban|bans|banned|"
+    r"(?:not|never|no|nor|neither|nothing|withheld|denied|cannot|can t|don t|won t|mustn t|prohibit\w*|"
+    r"forbid\w*|ban|bans|banned|"
     r"disallow\w*|"
     r"exclud\w*|except|excepting|excluding|other than|unauthorized|refrain|against|"
-    r"pas|jamais|ni|aucune?s?|interdi\w*|proscri\w*|prohib\w*|defendu\w*|exclu\w*|exclusion|sauf|hormis)"
+    r"pas|jamais|ni|aucune?s?|interdi\w*|proscri\w*|prohib\w*|defendu\w*|exclu\w*|exclusion|renonc\w*|sauf|"
+    r"hormis)"
 )
 _REFUSED = (
     r"(?:(?:not|never|isn t|aren t|pas|non) (?:\w+ ){0,2}(?:permitted|allowed|authorized|licensed|granted|"
     r"covered|included|"
     r"permis\w*|autoris\w*|admis\w*|accord\w*|couvert\w*|comprise?s?)|"
-    r"(?:strictly )?(?:prohibited|forbidden|banned|disallowed|excluded|barred|off limits|"
+    r"(?:strictly )?(?:prohibited|forbidden|banned|disallowed|excluded|withheld|denied|barred|off limits|"
     r"interdite?s?|proscrite?s?|prohibee?s?|defendue?s?|exclue?s?))"
 )
 _USE = (
@@ -51,7 +53,8 @@ _USE = (
     r"copi\w*|reprodui\w*|reproduct\w*|partag\w*|entrain\w*|integr\w*|publie\w*|louer|location|moissonn\w*)"
 )
 _FIELD = (
-    r"(?:military|militar\w*|weapon\w*|warfare|war|combat|armed forces|armies|army|defen[cs]e (?:contractor|"
+    r"(?:militar\w*|arms (?:manufactur\w*|industry|trade|dealers?)|weapon\w*|warfare|war|combat|armed forces|"
+    r"armies|army|defen[cs]e (?:contractor|"
     r"industr|"
     r"purpose|application|ministr)\w*|surveillance|nuclear|law enforcement|police|facial recognition|"
     r"biometric\w*|"
@@ -73,7 +76,8 @@ _STUDY = (
     r"testing|personal|"
     r"private|internal|student\w*|universit\w*|non ?profit\w*|hobby\w*|home use|humanitarian|peaceful|"
     r"civil\w*|demonstration|"
-    r"recherche\w*|universitaire\w*|academique\w*|enseignement|educati\w*|pedagogi\w*|scolaire\w*|"
+    r"recherche\w*|chercheu\w*|enseignants?|universitaire\w*|academique\w*|enseignement|educati\w*|"
+    r"pedagogi\w*|scolaire\w*|"
     r"scientifique\w*|"
     r"personnel\w*|privee?s?|interne\w*|etudiant\w*|evaluation|test|associati\w*|non lucrati\w*)"
 )
@@ -147,7 +151,8 @@ RULES = (
         r"(?:more|fewer|less|greater|exceed\w*|above|below|over|under|up to|maximum of|at most|million|"
         r"billion) (?:\w+ ){0,5}"
         r"(?:users|employees|seats|revenues?|turnover|downloads|customers)",
-        r"(?:plus|moins|depass\w*|superieur\w*|inferieur\w*|jusqu|maximum|millions?|milliards?) (?:\w+ ){0,5}"
+        r"(?:plus|moins|au dela|depass\w*|superieur\w*|inferieur\w*|jusqu|maximum|millions?|"
+        r"milliards?) (?:\w+ ){0,5}"
         r"(?:utilisateurs|employes|salaries|chiffre|revenus|clients|euros)",
         r"chiffre d affaires",
     ),
@@ -186,7 +191,7 @@ RULES = (
         "asks for a permission",
         rf"(?:without|sans) (?:\w+ ){{0,6}}(?:{_LEAVE}|a license|license (?:prealable|ecrite))",
         rf"(?<! not )(?<! t )(?<! no )(?<! pas ){_ASK} (?:\w+ ){{0,8}}{_LEAVE}",
-        r"(?:separate|paid|enterprise|individual|written) license",
+        r"(?:separate|paid|enterprise|individual|written) license|license (?:payante|commerciale|distincte)",
         r"(?:subject to|upon|prior|sur|apres|sous reserve d) (?:\w+ ){0,4}(?:approval|authorization|consent|"
         r"accord|autorisation|agrement)",
         unless=_NAMES,
@@ -224,6 +229,11 @@ RULES = (
         rf"(?:not|never) (?:be )?(?:permitted|allowed|authorized|entitled|licensed|free) (?:to|for|from|"
         rf"in) {_gap(8)}{_USE}",
         rf"(?:cannot|can t|mustn t|shan t|may not|must not|shall not) {_gap(10)}{_USE}",
+        rf"(?:not|never) (?:\w+ ){{0,2}}(?:grant|include|extend|cover|permit|authorize|allow|convey|"
+        rf"imply) {_gap(10)}{_USE}",
+        rf"(?:not|never) to {_gap(3)}{_USE}",
+        rf"(?<=^ )(?:please )?(?:do not|don t|never|ne pas|ne) {_gap(3)}{_USE}",
+        rf"(?:nul|personne|aucune?) {_gap(3)}(?:ne|n) {_gap(2)}{_USE}",
         rf"(?:no one|nobody|none|no person|no user) (?:may|shall|can) {_gap(4)}{_USE}",
         rf"(?:prohibit\w*|forbid\w*|forbidden|disallow\w*|unauthorized|interdi\w*|proscri\w*|prohib\w*|"
         rf"defen(?:d|du|dons)) "

@@ -13,13 +13,13 @@ import numpy as np
 
 from fonderie.licences.match import MAX_CLAIMS, Claim, index
 from fonderie.licences.overlay import recognise
-from fonderie.licences.reading import Finding, deciding, read, references
+from fonderie.licences.reading import Finding, beside_names, deciding, read, references
 from fonderie.licences.residue import MIN_KEPT, Residue, closest
 from fonderie.licences.verdict import Status, judge
-from fonderie.licences.words import Words
+from fonderie.licences.words import Span, Words
 
-LONGEST_TEXT = 1_000_000
-"""Characters read. The longest SPDX text has 50,000; a longer file is judged by its head, and then never free."""
+LONGEST_TEXT = 500_000
+"""Characters read: ten times the longest SPDX text. A longer file is judged by its head, and then never free."""
 
 MOST_REASONS = 12
 """Reasons given; a restricted one is always among them."""
@@ -54,11 +54,13 @@ def judge_text(text: str) -> TextVerdict:
     pairs = [closest(words, claim) for claim in index().claims(words)]
     claims, residues = [claim for claim, _ in pairs], [residue for _, residue in pairs]
     described = recognise(words)
+    if described and described.licence.status == "unknown" and len(words) <= SHORT_TEXT:
+        described = None
     findings = [*_of_claims(words, claims, residues)]
     claimed = {claim.reference.identifier for claim in claims}
     if described and described.licence.identifier not in claimed:
         findings.append(Finding(described.licence.status, described.licence.reason, described.excerpt))
-    findings += read(words, _fresh(words, residues), [claim.reference.identifier for claim in claims])
+    findings += read(words, _fresh(words, residues), _found(claims, residues))
     licence, similarity = _main(claims)
     if described and described.licence.status == "restricted":
         licence = described.licence.identifier
@@ -82,6 +84,15 @@ def _of_claims(words: Words, claims: list[Claim], residues: list[Residue]) -> It
             yield Finding("unknown", f"words of {name} that give or deny something are missing", sentence)
         for span in residue.narrowed:
             yield Finding("unknown", f"words were put into what {name} grants", words.excerpt(span))
+
+
+def _found(claims: list[Claim], residues: list[Residue]) -> list[tuple[str, Span]]:
+    """Each licence in the text, from its first run of words to its last."""
+    found = []
+    for claim, residue in zip(claims, residues, strict=True):
+        runs = [span for span in residue.same if span.last - span.first >= 6] or [claim.window]
+        found.append((claim.reference.identifier, Span(runs[0].first, runs[-1].last)))
+    return found
 
 
 def _fresh(words: Words, residues: list[Residue]) -> list[bool]:
@@ -109,7 +120,10 @@ def _named(words: Words) -> tuple[str | None, list[Finding]]:
     if not names:
         return None, [Finding("unknown", "the text is none of the known licences", "")]
     verdicts = [judge(name) for name in dict.fromkeys(names)]
-    return names[0], [Finding(v.status, f"{v.licence}, by name only: {v.reason}", "") for v in verdicts]
+    findings = [Finding(v.status, f"{v.licence}, by name only: {v.reason}", "") for v in verdicts]
+    if (more := beside_names(words, names)) is not None:
+        findings.append(Finding("unknown", "a licence is named, with words that no rule understands", more))
+    return names[0], findings
 
 
 def _verdict(licence: str | None, similarity: float, findings: list[Finding], claims: list[Claim]) -> TextVerdict:

@@ -9,11 +9,25 @@ import unicodedata
 from functools import cached_property
 from typing import NamedTuple
 
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W_]{1,60}")
 _SENTENCE_END = re.compile(r"[.;:!?]+(?=\s|$)|\n[ \t>#*/]*\n|\n(?=[ \t]*(?:[-*•–]|\(?\w{1,3}[.)])\s)")
 
 _SPELLING = {"licence": "license", "uthoris": "uthoriz", "rganisation": "rganization"}
 """British and French spellings that SPDX's matching guidelines (B.11) call equal to the American; of one length."""
+
+
+def word_set(words: str) -> frozenset[str]:
+    """A set of plain words, written as a line of text."""
+    return frozenset(words.split())
+
+
+FUNCTION_WORDS = word_set(
+    "the of to and or in for by on with is are be this that it as at from under not you your we our all any may "
+    "can must only no use if when who where whose within between "
+    "le la les un une de des du et ou dans pour par sur avec est sont ce cette ces il elle que qui en au aux "
+    "vous votre nous notre tout toute ne pas sous sans si quand"
+)
+"""Small words that no English or French sentence does without, and that no name is."""
 
 
 class Span(NamedTuple):
@@ -63,11 +77,6 @@ class Words:
         written = self.text[self.starts[span.first] : self.ends[span.last - 1] + 1]
         line = " ".join(written.split())
         return line if len(line) <= limit else f"{line[: limit - 1]}…"
-
-
-def word_set(words: str) -> frozenset[str]:
-    """A set of plain words, written as a line of text."""
-    return frozenset(words.split())
 
 
 def split(text: str) -> list[str]:
