@@ -51,12 +51,12 @@ def collect_facts(
     }
     components["datasets"] = _datasets(sets)
     components["architecture"], components["inference_code"] = _architecture(survey)
-    for component, pattern in (("sample_outputs", _OUTPUTS), ("evaluation_code", _EVALUATION_CODE)):
-        components[component] = _file(survey, pattern)  # type: ignore[index]
+    components["sample_outputs"] = _file(survey, _OUTPUTS)
+    components["evaluation_code"] = _file(survey, _EVALUATION_CODE)
     components["model_card"] = _document(survey.model_cards[:1])
     components["data_card"] = _document(survey.data_cards)
-    for component, pattern in (("technical_report", _REPORT), ("hardware", _HARDWARE)):
-        components[component] = _told(survey, pattern)  # type: ignore[index]
+    components["technical_report"] = _told(survey, _REPORT)
+    components["hardware"] = _told(survey, _HARDWARE)
     return ModelFacts(
         name=plain(survey.target.name[:200]),
         version=survey.target.revision,

@@ -216,6 +216,7 @@ def _held(survey: Survey, integrity: Integrity, terms: list[Term]) -> DataSet | 
         ),
         *quotes,
     )
+    verdict: Outcome
     if "restricted" in (collection.status, content.status):
         bad = collection if collection.status == "restricted" else content
         verdict, why = "fail", f"under {plain(bad.licence)}, which is restricted: {plain(bad.reason)}"
@@ -231,7 +232,7 @@ def _held(survey: Survey, integrity: Integrity, terms: list[Term]) -> DataSet | 
     size = sum(target.entries[name].size_bytes or 0 for name in names)
     finding = _finding(
         "data.files",
-        verdict,  # type: ignore[arg-type]
+        verdict,
         "verified" if verified else "present",
         f"{len(names):,} data files ({size:,} bytes) lie in the release: {why}.",
         evidence,

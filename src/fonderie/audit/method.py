@@ -181,7 +181,8 @@ def _settings(survey: Survey, card: Card) -> Standing | None:
 def _checkpoints(survey: Survey, hub: Hub | None) -> Standing:
     target = survey.target
     folders = {match.group(2).casefold() for name in target.entries if (match := _CHECKPOINT_FOLDER.search(name))}
-    names, evidence, level = sorted(folders), [], "present"
+    names, evidence = sorted(folders), []
+    level: Level = "present"
     if len(folders) >= CHECKPOINTS_NEEDED:
         first = next(name for name in target.entries if _CHECKPOINT_FOLDER.search(name))
         evidence = [target.evidence(first, "name of the file", first)]
@@ -195,7 +196,7 @@ def _checkpoints(survey: Survey, hub: Hub | None) -> Standing:
     rule = "method.checkpoints"
     if len(names) >= CHECKPOINTS_NEEDED:
         summary = f"{len(names):,} checkpoints of the training are published."
-        finding = _finding(rule, "pass", level, summary, evidence)  # type: ignore[arg-type]
+        finding = _finding(rule, "pass", level, summary, evidence)
         return Standing("checkpoints", "all", finding.level, plain(names[0]), finding)
     summary = "No checkpoint between the beginning and the end of the training is published."
     return Standing("checkpoints", "none", "present", "", _finding(rule, "partial", "present", summary, ()))
@@ -225,4 +226,5 @@ def _format(survey: Survey) -> Standing:
         finding = _finding(
             rule, "pass", "present", "The weights are in a form that runs nothing when read.", evidence
         )
-    return Standing("weights", "all", "present", [*names, *unsafe][0], finding)
+    extent: Extent = "unknown" if finding.verdict == "unknown" else "all"
+    return Standing("weights", extent, "present", [*names, *unsafe][0], finding)

@@ -17,7 +17,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.manifest import Manifest
 from fonderie.licences.verdict import Status, Verdict, judge
 from fonderie.release.chain import LockRecord
-from fonderie.release.findings import Evidence, Finding, Outcome, openness_findings
+from fonderie.release.findings import Evidence, Finding, Level, Outcome, openness_findings
 from fonderie.release.folder import JSON_LIMIT_BYTES, Folder
 from fonderie.release.layout import BUNDLE_VERSION, FORMAT, INDEX, MANIFESTS, ReleaseIndex
 from fonderie.release.pages import PAGES, in_running_order
@@ -180,6 +180,7 @@ def _worst(licences: Any) -> Verdict:
 def own_facts(facts: ModelFacts, release: OwnRelease) -> ModelFacts:
     """Facts that only the manifests tell: the program that made it is free, and is named with its version."""
     verdicts = {finding.rule: finding.verdict for finding in release.findings}
+    level: Level = "verified" if release.verification.ok else "declared"
     components: dict[Component, Fact] = dict(facts.components)
     software = Fact(published="all", licence="Apache-2.0", where="fonderie", source="manifests", level="declared")
     for component in (
@@ -200,11 +201,13 @@ def own_facts(facts: ModelFacts, release: OwnRelease) -> ModelFacts:
             licence=" AND ".join(licences),
             content_licence=" AND ".join(licences),
             source="manifests",
-            level="verified" if release.verification.ok else "declared",
+            level=level,
         )
-    for rule, component in (("method.checkpoints", "checkpoints"), ("method.evaluation", "evaluation_results")):
-        if verdicts.get(rule) == "pass":
-            components[component] = Fact(published="all", source="manifests", level="verified")  # type: ignore[index]
-    components["logs"] = Fact(published="all", where="training/log.jsonl", source="manifests", level="verified")
-    components["metadata"] = Fact(published="all", where="recipe.toml", source="manifests", level="verified")
+    if verdicts.get("method.checkpoints") == "pass":
+        components["checkpoints"] = Fact(published="all", source="manifests", level=level)
+    if verdicts.get("method.evaluation") == "pass":
+        components["evaluation_results"] = Fact(published="all", source="manifests", level=level)
+    if verdicts.get("method.record") == "pass":
+        components["logs"] = Fact(published="all", where="training/log.jsonl", source="manifests", level=level)
+        components["metadata"] = Fact(published="all", where="recipe.toml", source="manifests", level=level)
     return facts.model_copy(update={"components": components, "licence": release.licence})
