@@ -5,7 +5,7 @@ sketch. Documents that hold most of the erased one are its copies, and do not co
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +63,7 @@ def bury(texts: Sequence[Text], shards: Shards, hasher: Hasher, machine: Machine
         return Buried((), {})
     every = [hasher.words(folded_words(text.text)) for text in texts]
     values = [grams(hashes) for hashes in every]
-    index = _index(values, {text.id for text in texts}, hasher.salt)
+    index = _index(values, hasher.salt)
     counts = _count(index, shards, machine)
     stones, common = [], {}
     for text, hashes, own, others in zip(texts, every, values, counts, strict=True):
@@ -90,16 +90,15 @@ class _Index:
     values: U64
     owners: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int64]
-    ids: frozenset[str]
     salt: bytes
 
 
-def _index(values: Sequence[U64], ids: Iterable[str], salt: bytes) -> _Index:
+def _index(values: Sequence[U64], salt: bytes) -> _Index:
     sizes = np.array([len(own) for own in values], dtype=np.int64)
     everything = np.concatenate([*values, np.empty(0, dtype=np.uint64)])
     owners = np.repeat(np.arange(len(values)), sizes)
     order = np.argsort(everything, kind="stable")
-    return _Index(everything[order], owners[order], sizes, frozenset(ids), salt)
+    return _Index(everything[order], owners[order], sizes, salt)
 
 
 def _count(index: _Index, shards: Shards, machine: Machine) -> list[npt.NDArray[np.int64]]:
@@ -124,8 +123,6 @@ def _count_shard(job: tuple[str, Path], *, index: _Index) -> npt.NDArray[np.int6
     hasher = _hasher(index.salt)
     counts = np.zeros(len(index.values), dtype=np.int64)
     for row in rows(job[1], ("id", "text")):
-        if row["id"] in index.ids:
-            continue
         own = grams(hasher.words(folded_words(row["text"])))
         first, last = (np.searchsorted(index.values, own, side) for side in ("left", "right"))
         spans = [np.arange(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True) if b > a]
@@ -133,6 +130,7 @@ def _count_shard(job: tuple[str, Path], *, index: _Index) -> npt.NDArray[np.int6
             continue
         entries = np.concatenate(spans)
         owners = index.owners[entries]
+        # The document itself is a copy of itself. Others to bury count as others: what two share is neither's own.
         held, hits = np.unique(owners, return_counts=True)
         copies = held[hits >= COPY_SHARE * index.sizes[held]]
         counts[entries[~np.isin(owners, copies)]] += 1
