@@ -1,6 +1,7 @@
 """What an erasure touches, on a whole small build: ids, shards, steps, checkpoints, evaluations, releases."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,11 @@ def test_the_next_release_carries_the_list_and_verifies(tmp_path: Path) -> None:
     assert (release / "erasures/2026-1.json").read_bytes() == (folder / "tombstones.json").read_bytes()
     verification = verify(release)
     assert verification.ok, verification.problems
+    assert "erasures" in [check.name for check in verification.checks]
+    forgetful = tmp_path / "forgetful"
+    shutil.copytree(release, forgetful)
+    (forgetful / "erasures/2026-1.json").unlink()
+    assert not next(check for check in verify(forgetful).checks if check.name == "erasures").ok
     manifests = {artifact.key: artifact.manifest for artifact in again.artifacts["release"].lineage()}
     listed = {
         entry["path"]: entry["sha256"] for entry in json.loads((release / "release.json").read_bytes())["files"]

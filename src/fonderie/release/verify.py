@@ -15,6 +15,7 @@ from fonderie.core.digest import digest_text
 from fonderie.core.errors import ReleaseError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import FileEntry, Manifest, files_digest
+from fonderie.core.step import TOMBSTONES
 from fonderie.release.chain import (
     LockRecord,
     check_copies,
@@ -45,6 +46,7 @@ from fonderie.release.publisher import FILE as PUBLISHER_FILE
 from fonderie.release.publisher import Publisher, parse_publisher
 from fonderie.release.survey import FILE as SURVEY_FILE
 from fonderie.release.survey import SURVEY
+from fonderie.release.tombstones import check_lists
 from fonderie.release.walk import walk_links
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -117,6 +119,7 @@ def verify(folder: Path, machine: Machine | None = None, *, sources: Path | None
             lock_problems + check_lock(index, lock, manifests, digests),
             "recipe, lock and manifests name the same makings",
         ),
+        *_check_erasures(manifests, digests),
     ]
     if all(check.ok for check in checks):
         checks.append(_check_pages(opened, index, manifests, digests))
@@ -138,6 +141,14 @@ def verify(folder: Path, machine: Machine | None = None, *, sources: Path | None
         digest=files_digest(entries),
         chain=tuple(map(plain, describe_chain(index, manifests, lock))),
     )
+
+
+def _check_erasures(manifests: Mapping[str, Manifest], digests: Mapping[str, str]) -> list[Check]:
+    """Nothing to say of a build that obeyed no list: one that hides it has other keys, which `manifests` tells."""
+    if not any(TOMBSTONES in manifest.parameters for manifest in manifests.values()):
+        return []
+    fine = "every list of erased documents that the build obeyed is here, for the next to obey"
+    return [_check("erasures", check_lists(manifests, digests), fine)]
 
 
 def _check(name: str, problems: list[str], fine: str) -> Check:
