@@ -6,6 +6,7 @@ holds is that the files are consistent with each other; that the training happen
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -93,9 +94,14 @@ def verify(folder: Path, machine: Machine | None = None, *, sources: Path | None
     opened = Folder.open(folder)
     opened.files.pop(SIGNATURE, None)  # it signs all the rest, and release.signature checks it
     index = _read_index(opened)
-    hashed, file_problems = _check_files(opened, index, machine)
-    digests = {name: found.digest for name, found in hashed.items()}
     manifests, manifest_problems = _read_manifests(opened)
+    with ThreadPoolExecutor(1) as pool:
+        # Hashing runs outside the interpreter's lock: meanwhile the pages are written again, from the hashes that
+        # release.json lists. What comes of it counts only if the files turn out to have them.
+        hashing = pool.submit(_check_files, opened, index, machine)
+        pages = _check_pages(opened, index, manifests, {entry.path: entry.sha256 for entry in index.files})
+        hashed, file_problems = hashing.result()
+    digests = {name: found.digest for name, found in hashed.items()}
     lock, lock_problems = _read_lock(opened)
     checks = [
         _check("files", file_problems, f"{len(digests):,} files hashed, each as {INDEX} lists it"),
@@ -122,7 +128,7 @@ def verify(folder: Path, machine: Machine | None = None, *, sources: Path | None
         *_check_erasures(manifests, digests),
     ]
     if all(check.ok for check in checks):
-        checks.append(_check_pages(opened, index, manifests, digests))
+        checks.append(pages)
     roots = {name: found.root for name, found in hashed.items() if found.root}
     links = walk_links(Walk(opened, index, manifests, digests, roots, machine, sources))
     entries = [FileEntry(path=name, size_bytes=0, sha256=digest) for name, digest in digests.items()]
