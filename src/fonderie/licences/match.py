@@ -55,14 +55,14 @@ class Index:
     """All reference texts, ready to be compared with one text."""
 
     def __init__(self, texts: dict[str, str]) -> None:
-        self.vocabulary: dict[str, int] = {}
         by_words: dict[tuple[str, ...], list[str]] = {}
         # The shortest name speaks for all that have the same words: GFDL-1.3-only, not GFDL-1.3-invariants-only.
         for identifier, text in sorted(texts.items(), key=lambda item: (len(item[0]), item[0])):
             by_words.setdefault(tuple(split(text)), []).append(identifier)
-        coded = []
-        for words in by_words:
-            coded.append(np.fromiter((self._number(word) for word in words), np.int64, len(words)))
+        distinct = sorted(set().union(*by_words))
+        self.vocabulary = {word: number for number, word in enumerate(distinct)}
+        number = self.vocabulary.__getitem__
+        coded = [np.fromiter(map(number, words), np.int64, len(words)) for words in by_words]
         self.base = len(self.vocabulary) + 1
         self.references = [
             Reference(names[0], tuple(names[1:]), words, _distinct(self._bigrams(numbers)))
@@ -76,9 +76,6 @@ class Index:
         owners = np.repeat(np.arange(len(self.references)), self.sizes)
         order = np.argsort(codes, kind="stable")
         self.codes, self.owners = codes[order], owners[order]
-
-    def _number(self, word: str) -> int:
-        return self.vocabulary.setdefault(word, len(self.vocabulary))
 
     def _bigrams(self, numbers: Any) -> Any:
         return numbers[:-1] * self.base + numbers[1:]

@@ -1,7 +1,7 @@
 """AI and data licences that the SPDX list does not hold, described by our own rules: titles and marks of clauses.
 
-No text of theirs is kept. A title near the head of a text, or two marks anywhere in it, identify one. None of those
-below is free; a text without a reference to compare it with could not be found free anyway.
+No text of theirs is kept. A title near the head of a text, or two marks of clauses anywhere in it, identify one.
+None of those below is free; a text without a reference to compare it with could not be found free anyway.
 """
 
 import re
@@ -23,7 +23,7 @@ class Described:
     names: tuple[str, ...]
     """Its usual names, as a sentence would say them; also the titles looked for."""
     marks: tuple[str, ...]
-    """Patterns over plain words, each of a clause that few other licences have."""
+    """Patterns over plain words, each of a clause that few others have: the first is needed, and another."""
     reason: str
     status: Status = "restricted"
 
@@ -54,7 +54,7 @@ DESCRIBED = (
                 f"Llama {version} License",
                 f"Llama{version} License",
             ),
-            (*_LLAMA, f"llama {version.replace('.', ' ')} (?:community license|version release date)"),
+            (f"llama {version.replace('.', ' ')} (?:community license|version release date)", *_LLAMA),
             "acceptable-use policy, a threshold of 700 million users and terms on outputs (Llama)",
         )
         for version in ("4", "3.3", "3.2", "3.1", "3", "2")
@@ -62,7 +62,13 @@ DESCRIBED = (
     Described(
         "LicenseRef-Gemma",
         ("Gemma Terms of Use", "Gemma License"),
-        ("gemma services", "gemma prohibited use policy", "model derivatives .{0,80}gemma", "ai google dev gemma"),
+        (
+            "gemma",
+            "gemma services",
+            "gemma prohibited use policy",
+            "model derivatives .{0,80}gemma",
+            "ai google dev gemma",
+        ),
         "prohibited-use policy that every recipient must pass on (Gemma)",
     ),
     Described(
@@ -173,17 +179,21 @@ DESCRIBED = (
 
 
 def recognise(words: Words) -> Recognised | None:
-    """The first described licence whose title or whose marks a text holds."""
+    """The first described licence whose title a text bears, else the first of which it bears the marks."""
     head = words.said(Span(0, min(HEAD_WORDS, len(words))))
+    by_marks = None
     for licence, titles, marks in _patterns():
         found = [match for match in (mark.search(words.joined) for mark in marks) if match]
         title = titles.search(head)
-        if title is None and len(found) < 2:
-            continue
-        decisive = found[0] if found else title
-        assert decisive is not None
-        return Recognised(licence, _sentence_at(words, words.joined.count(" ", 0, decisive.start())))
-    return None
+        if title:
+            return Recognised(licence, _excerpt(words, found[0] if found else title))
+        if by_marks is None and len(found) > 1 and marks[0].search(words.joined):
+            by_marks = Recognised(licence, _excerpt(words, found[0]))
+    return by_marks
+
+
+def _excerpt(words: Words, match: re.Match[str]) -> str:
+    return _sentence_at(words, words.joined.count(" ", 0, match.start()))
 
 
 def _sentence_at(words: Words, place: int) -> str:

@@ -9,7 +9,14 @@ import unicodedata
 from functools import cached_property
 from typing import NamedTuple
 
-_WORD = re.compile(r"[^\W_]{1,60}")
+LONGEST_WORD = 60
+"""Letters; what is longer is no word, and is read in pieces, so that no pattern meets an endless one."""
+
+_WORD = re.compile(rf"[^\W_]{{1,{LONGEST_WORD}}}")
+_TYPOGRAPHY = re.compile(
+    "[\u2010-\u2015\u2018-\u201f\u2020-\u2027\u00a7\u00a9\u00ab\u00ae\u00b0\u00b6\u00b7\u00bb]"
+)
+_SPACED = {code: " " for code in range(128) if not chr(code).isalnum()}
 _SENTENCE_END = re.compile(r"[.;:!?]+(?=\s|$)|\n[ \t>#*/]*\n|\n(?=[ \t]*(?:[-*•–]|\(?\w{1,3}[.)])\s)")
 
 _SPELLING = {"licence": "license", "uthoris": "uthoriz", "rganisation": "rganization"}
@@ -80,8 +87,13 @@ class Words:
 
 
 def split(text: str) -> list[str]:
-    """The plain words of a text, without their places."""
-    return _WORD.findall(fold(plain(text)))
+    """The plain words of a text, without their places; what is ASCII but for typography goes faster."""
+    folded = fold(plain(text))
+    bare = folded if folded.isascii() else _TYPOGRAPHY.sub(" ", folded)
+    if not bare.isascii():
+        return _WORD.findall(folded)
+    words = bare.translate(_SPACED).split()
+    return words if max(map(len, words), default=0) <= LONGEST_WORD else _WORD.findall(folded)
 
 
 def plain(text: str) -> str:
