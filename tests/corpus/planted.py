@@ -4,7 +4,9 @@ import random
 import re
 from typing import NamedTuple
 
-WORDS = [f"mot{number}" for number in range(4_000)]
+_SYLLABLES = [consonant + vowel for consonant in "bcdfglmnprstv" for vowel in ("a", "é", "i", "ou")]
+WORDS = [one + two + end for one in _SYLLABLES for two in _SYLLABLES for end in ("", "r")][:4_000]
+"""Without digits, which some peers take for one another."""
 
 
 class Pair(NamedTuple):

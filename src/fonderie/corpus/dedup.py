@@ -92,7 +92,7 @@ def _layout(params: DedupParameters) -> tuple[int, int] | None:
 
 def _drop_exact(corpus: Corpus, fates: Fates) -> None:
     """Of each text the one under the freest licence stays, then the first by source and origin."""
-    ids, freedoms = corpus.ids(), corpus.column("freedoms")
+    ids, freedoms = corpus.ids, corpus.column("freedoms")
     for rows in corpus.runs("exact"):
         documents = rows.columns["row"] + corpus.firsts[rows.shards]
         for first, last in repeated(rows.keys).tolist():
@@ -150,7 +150,7 @@ def _keep_best(
 ) -> npt.NDArray[np.int64]:
     """Drop all but the best document of each cluster; returns those that go."""
     order = best_first(
-        corpus.column("freedoms")[documents], corpus.column("sizes")[documents], corpus.ids()[documents]
+        corpus.column("freedoms")[documents], corpus.column("sizes")[documents], corpus.ids[documents]
     )
     # Of equal cluster, the order stays: the first of each is its best.
     order = order[np.argsort(clusters[order], kind="stable")]

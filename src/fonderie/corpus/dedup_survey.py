@@ -180,6 +180,7 @@ class Corpus:
         """A column, mapped from disk."""
         return read_column(self.scratch, name, _COLUMNS[name])
 
+    @cached_property
     def ids(self) -> npt.NDArray[np.uint64]:
         """(N, 4) digests as big-endian words, mapped from disk."""
         return self.column("ids").reshape(-1, 4)
@@ -190,7 +191,7 @@ class Corpus:
 
     def name(self, document: int) -> str:
         """A document's id."""
-        digest: bytes = self.ids()[document].astype(">u8").tobytes()
+        digest: bytes = self.ids[document].astype(">u8").tobytes()
         return PREFIX + digest.hex()
 
     def place(self, document: int) -> Place:
