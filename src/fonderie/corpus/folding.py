@@ -12,7 +12,10 @@ _WORD = re.compile(r"[^\W_]+")
 
 def fold(text: str) -> str:
     """The text in lower case, accents and ligatures resolved; "Œuvre D’Été" and "oeuvre d’ete" come out alike."""
-    return _MARKS.sub("", unicodedata.normalize("NFKD", text.casefold().translate(_LIGATURES)))
+    # Decomposed before, as the plain form of ornate letters may be a capital; and after, as folding the case of
+    # some letters gives composed ones.
+    plain = unicodedata.normalize("NFKD", text).casefold().translate(_LIGATURES)
+    return _MARKS.sub("", unicodedata.normalize("NFKD", plain))
 
 
 def folded_words(text: str) -> list[str]:

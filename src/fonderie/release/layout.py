@@ -10,6 +10,7 @@ What is for whom:
                                                                                    shard n became token shard n
     documents/public-summary.en.html … publisher.toml survey.json                  for the law; what it rests on
     data/README.md croissant.json bill-of-materials.spdx.json NOTICE.md LICENSE    for programs; what licences ask
+    erasures/<reference>.json                                                      what the next build may not read
     recipe.toml lock.json manifests/<16 hexadecimal digits of the key>.json        how to make it again
     release.json                                                                   every other file, hashed
 
