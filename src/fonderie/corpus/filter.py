@@ -1,89 +1,79 @@
 """corpus.filter: rules as data; a document that breaks one is dropped, and the ledger says which one and why."""
 
-import ast
-import operator
-import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from pydantic import field_validator
+from pydantic import Field, field_validator, model_validator
 
-from fonderie.core.document import Document
+from fonderie.core.errors import RecipeError
 from fonderie.core.machine import Machine
-from fonderie.core.step import Inputs, Output, Parameters, Port, step
-from fonderie.corpus.measures import MEASURES
-from fonderie.corpus.transform import Decision, drop, keep, transform
+from fonderie.core.step import Inputs, Output, Parameters, Port, Source, SourceFiles, step
+from fonderie.corpus.batches import Fates, transform_batches
+from fonderie.corpus.rules.judge import Judge, open_resources
+from fonderie.corpus.rules.lists import UrlList, read_phrases
+from fonderie.corpus.rules.rule import PERPLEXITY, URL
+from fonderie.corpus.rules.sets import Plans, parse
 
-_RULE = re.compile(r"^\s*(\w+)\s*(<=|>=|==|!=|<|>|not in|in)\s*(.+?)\s*$")
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "in": lambda value, bound: value in bound,
-    "not in": lambda value, bound: value not in bound,
-}
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A measure, a comparison and a bound, such as "words >= 50"; a document must satisfy it."""
-
-    text: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Rule":
-        """A rule from its text; ValueError says what is wrong with it."""
-        rule = cls(text)
-        measure, comparison, bound = rule._parts
-        if measure not in MEASURES:
-            raise ValueError(f"'{text}': no measure '{measure}'; known: {', '.join(MEASURES)}")
-        takes_word = measure == "language"
-        word = isinstance(bound, str) or (isinstance(bound, list) and all(isinstance(item, str) for item in bound))
-        if takes_word != word or (comparison in ("in", "not in")) != isinstance(bound, list):
-            raise ValueError(f"'{text}': {measure} cannot be compared so with {bound!r}")
-        return rule
-
-    @cached_property
-    def _parts(self) -> tuple[str, str, Any]:
-        match = _RULE.match(self.text)
-        if match is None:
-            raise ValueError(f"'{self.text}' is not of the form: measure comparison value")
-        try:
-            bound = ast.literal_eval(match[3])
-        except (ValueError, SyntaxError):
-            raise ValueError(f"'{self.text}': {match[3]} is not a number, a word in quotes or a list") from None
-        if isinstance(bound, bool) or not isinstance(bound, int | float | str | list):
-            raise ValueError(f"'{self.text}': {match[3]} is not a number, a word in quotes or a list")
-        return match[1], match[2], bound
-
-    def broken_by(self, text: str) -> str | None:
-        """The measured value if a text breaks the rule, else None."""
-        measure, comparison, bound = self._parts
-        value = MEASURES[measure](text)
-        if _OPERATORS[comparison](value, bound):
-            return None
-        return f"{measure} = {value}" if isinstance(value, str) else f"{measure} = {value:.4g}"
+LISTED_WORDS = "listed_words"
 
 
 class FilterParameters(Parameters):
     """What a document must satisfy."""
 
     rules: tuple[str, ...]
-    """Each "measure comparison value"; all must hold. The first that does not is the reason."""
+    """Each "measure comparison value", or the name of a set: gopher_repetition, gopher_quality, gopher_quality_fr,
+    c4, c4_fr, fineweb, lucie_web. All must hold, in order; the first that does not is the reason."""
+    languages: dict[str, tuple[str, ...]] = Field(default={})
+    """Rules for documents in a language (ISO 639 code): each takes the place of those on the same side of the same
+    measure, or joins them; "without measure" removes them. The language is the declared one, or else identified."""
+    sources: dict[str, tuple[str, ...]] = Field(default={})
+    """Rules for the documents of a source, in the same way, after those of the language."""
+    url_lists: SourceFiles | None = None
+    """Files of domains and addresses, one a line, for listed_url; folders as UT1's hold theirs: lists/*/domains."""
+    word_lists: SourceFiles | None = None
+    """Files of words and phrases, one a line, for listed_words; upper and lower case are one."""
 
     @field_validator("rules")
     @classmethod
     def _readable(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
         if not rules:
             raise ValueError("no rule is given")
-        for rule in rules:
-            Rule.parse(rule)
+        parse(rules)
         return rules
+
+    @model_validator(mode="after")
+    def _complete(self) -> "FilterParameters":
+        measures = self.plans().measures
+        for measure, files, name in (
+            (URL, self.url_lists, "url_lists"),
+            (LISTED_WORDS, self.word_lists, "word_lists"),
+        ):
+            if measure in measures and files is None:
+                raise ValueError(f"a rule is on {measure}: give {name}, or 'without {measure}'")
+            if measure not in measures and files is not None:
+                raise ValueError(f"{name} is given, and no rule is on {measure}")
+        return self
+
+    def plans(self) -> Plans:
+        """The rules of every language and source."""
+        return Plans(self.rules, self.languages, self.sources)
+
+
+class _Lookup(NamedTuple):
+    """Where a worker finds what rules look things up in."""
+
+    urls: tuple[Path, ...]
+    words: tuple[Path, ...]
+    ngrams: tuple[Path, ...]
+
+
+def refuse_early(_: FilterParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:
+    """Read the lists, so that one that cannot be read stops the build before it starts."""
+    UrlList(source.path for source in sources.get("url_lists", ()))
+    read_phrases(source.path for source in sources.get("word_lists", ()))
 
 
 @step(
@@ -91,17 +81,45 @@ class FilterParameters(Parameters):
     version=1,
     parameters=FilterParameters,
     produces="documents",
-    inputs={"documents": Port("documents", many=True)},
+    inputs={"documents": Port("documents", many=True), "ngrams": Port("ngrams", many=True, optional=True)},
+    preflight=refuse_early,
 )
 def filter_documents(inputs: Inputs, params: FilterParameters, out: Output, machine: Machine) -> None:
-    """Keep the documents that satisfy every rule."""
-    rules = tuple(Rule.parse(rule) for rule in params.rules)
-    transform(inputs.all("documents"), out, machine, partial(_decide, rules=rules), label="filtering")
+    """Keep the documents that satisfy every rule; perplexity is that of the n-gram models given."""
+    models = tuple(artifact.path for artifact in inputs.all("ngrams"))
+    if (PERPLEXITY in params.plans().measures) != bool(models):
+        raise RecipeError(
+            "rules on perplexity and n-gram models come together, and only one of them is given",
+            hint="Train a model with corpus.ngram and give it as inputs.ngrams, or take 'without perplexity'.",
+        )
+    lookup = _Lookup(_paths(inputs, "url_lists"), _paths(inputs, "word_lists"), models)
+    transform_batches(
+        inputs.all("documents"), out, machine, _BatchJudge(params.model_dump_json(), lookup), label="filtering"
+    )
 
 
-def _decide(document: Document, *, rules: tuple[Rule, ...]) -> Decision:
-    for rule in rules:
-        measured = rule.broken_by(document.text)
-        if measured is not None:
-            return drop(rule.text, measured)
-    return keep(document)
+def _paths(inputs: Inputs, parameter: str) -> tuple[Path, ...]:
+    return tuple(source.path for source in inputs.sources.get(parameter, ()))
+
+
+@dataclass(frozen=True)
+class _BatchJudge:
+    """A judge as it travels to workers, which open what it needs once."""
+
+    params: str
+    lookup: _Lookup
+
+    def __call__(self, batch: Any) -> list[Fates]:
+        verdicts = _judge(self.params, self.lookup).judge(batch)
+        return [
+            Fates("kept")
+            if verdict.reason is None
+            else Fates("dropped" if verdict.dropped else "edited", verdict.reason, verdict.detail, verdict.text)
+            for verdict in verdicts
+        ]
+
+
+@cache
+def _judge(params: str, lookup: _Lookup) -> Judge:
+    plans = FilterParameters.model_validate_json(params).plans()
+    return Judge(plans, open_resources(*lookup))

@@ -1,0 +1,433 @@
+"""All measures of a document in one pass: decode, split, count words, lines and repetitions."""
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from fonderie.corpus.kernels.classes import ALPHA, PUNCTUATION, WORD, flags, folding
+from fonderie.corpus.kernels.line_rules import contains, encode, keep_lines
+from fonderie.corpus.kernels.lines import (
+    FILLED,
+    FINISHED_LINES,
+    LINE_COUNTS,
+    NEWLINES,
+    PIECES,
+    PIECES_CHARACTERS,
+    PIECES_REPEATED,
+    REPEATED,
+    REPEATED_CHARACTERS,
+    SHORT,
+    TERMINAL_LINES,
+    all_sentences,
+    bullets_and_ellipses,
+    newline_lines,
+    symbols,
+)
+from fonderie.corpus.kernels.repetition import duplicate_grams, duplicate_paragraphs, top_gram
+from fonderie.corpus.kernels.tables import BASE, TUPLE_BASE, find, mask_for
+from fonderie.corpus.kernels.tokens import decode, folded_hash, hash_tokens, split
+
+SHORT_LINE: Final = 30
+"""Characters of a line that FineWeb calls short (arXiv 2406.17557, section 3.5)."""
+_POWERS: Final = 4096
+_LIKELY_MASK: Final = np.uint64(4095)
+_LOREM: Final = np.array([ord(letter) for letter in "lorem ipsum"], np.int32)
+
+# What a rule may need beyond the basic counts; a kernel does only what is asked.
+BASIC, LINES, BREAKS, PARAGRAPHS, PROSE, REPETITION, STOP, FOLDED = 0, 1, 2, 4, 8, 16, 32, 64
+
+COLUMNS: Final[dict[str, int]] = {
+    "characters": BASIC,
+    "words": BASIC,
+    "mean_word_length": BASIC,
+    "letters": BASIC,
+    "tokens": BASIC,
+    "plain_tokens": BASIC,
+    "mean_plain_token_length": BASIC,
+    "alphabetic_tokens": BASIC,
+    "hash_signs": BASIC,
+    "ellipses": BASIC,
+    "braces": BASIC,
+    "repeated_lines": LINES,
+    "unfinished_lines": LINES,
+    "terminal_lines": LINES,
+    "short_lines": LINES,
+    "repeated_line_characters": LINES,
+    "line_breaks": LINES,
+    "duplicate_lines": LINES,
+    "duplicate_line_characters": LINES,
+    "bullet_lines": BREAKS,
+    "ellipsis_lines": BREAKS,
+    "duplicate_paragraphs": PARAGRAPHS,
+    "duplicate_paragraph_characters": PARAGRAPHS,
+    "sentences": PROSE,
+    "lorem_ipsum": PROSE,
+    "top_2_gram": REPETITION,
+    "top_3_gram": REPETITION,
+    "top_4_gram": REPETITION,
+    "duplicate_5_grams": REPETITION,
+    "duplicate_6_grams": REPETITION,
+    "duplicate_7_grams": REPETITION,
+    "duplicate_8_grams": REPETITION,
+    "duplicate_9_grams": REPETITION,
+    "duplicate_10_grams": REPETITION,
+    "stop_words": STOP,
+    "top_word": FOLDED,
+    "stop_word_share": FOLDED,
+    "listed_words": FOLDED,
+}
+"""The measures of the kernel in the order of its columns, each with what it needs."""
+_FIRST = {need: min(i for i, found in enumerate(COLUMNS.values()) if found == need) for need in COLUMNS.values()}
+_LINES_AT: Final = _FIRST[LINES]
+_BREAKS_AT: Final = _FIRST[BREAKS]
+_PARAGRAPHS_AT: Final = _FIRST[PARAGRAPHS]
+_PROSE_AT: Final = _FIRST[PROSE]
+_REPETITION_AT: Final = _FIRST[REPETITION]
+_STOP_AT: Final = _FIRST[STOP]
+_FOLDED_AT: Final = _FIRST[FOLDED]
+
+Bytes = npt.NDArray[np.uint8]
+Hashes = npt.NDArray[np.uint64]
+
+
+class WordLists(NamedTuple):
+    """Words to look for, as sorted hashes."""
+
+    exact: Hashes
+    """Stop words that count one by one, as they are written."""
+    stop: Hashes
+    """All stop words, folded; where there are none, what counts them is unknown (NaN)."""
+    listed: Hashes
+    """Phrases of the user's lists, folded."""
+    sizes: npt.NDArray[np.int64]
+    """The numbers of words that the phrases have."""
+    likely: Bytes
+    """1 for the low bits of the hashes of all stop words: most words need no look at the lists."""
+
+
+@njit(cache=True, nogil=True)
+def _basic(points: Any, classes: Any, count: int, starts: Any, ends: Any, tokens: int, out: Any) -> None:
+    words = word_characters = letters = plain = plain_characters = alphabetic = 0
+    for i in range(count):
+        letters += (classes[i] & ALPHA) > 0
+    for token in range(tokens):
+        start, end = starts[token], ends[token]
+        if classes[start] & WORD:
+            words += 1
+            word_characters += end - start
+        every, some = PUNCTUATION, 0
+        for i in range(start, end):
+            every &= classes[i]
+            some |= classes[i]
+        alphabetic += (some & ALPHA) > 0
+        if not every & PUNCTUATION:
+            plain += 1
+            plain_characters += end - start
+    hashes, ellipses, braces, visible = symbols(points, classes, count)
+    out[0] = count
+    out[1] = words
+    out[2] = word_characters / words if words else 0.0
+    out[3] = letters / visible if visible else 0.0
+    out[4] = tokens
+    out[5] = plain
+    out[6] = plain_characters / plain if plain else 0.0
+    out[7] = alphabetic / tokens if tokens else 0.0
+    out[8] = hashes / tokens if tokens else 0.0
+    out[9] = ellipses / tokens if tokens else 0.0
+    out[10] = braces
+
+
+@njit(cache=True, nogil=True)
+def _lines(points: Any, classes: Any, count: int, tokens: int, tables: Any, counts: Any, out: Any) -> None:
+    newline_lines(points, classes, count, SHORT_LINE, tables[0], tables[1], counts)
+    filled = counts[FILLED]
+    if filled:
+        # One minus the share of different lines, as it was first defined: in floating point not the same number.
+        out[0] = 1 - (filled - counts[REPEATED]) / filled
+        out[1] = (filled - counts[FINISHED_LINES]) / filled
+        out[2] = counts[TERMINAL_LINES] / filled
+        out[3] = counts[SHORT] / filled
+        out[4] = counts[REPEATED_CHARACTERS] / (count - counts[NEWLINES])
+    if tokens:
+        out[5] = counts[NEWLINES] / tokens
+    if count:
+        out[6] = counts[PIECES_REPEATED] / counts[PIECES]
+        out[7] = counts[PIECES_CHARACTERS] / count
+
+
+@njit(cache=True, nogil=True)
+def _structure(points: Any, classes: Any, count: int, needs: int, table: Any, out: Any) -> None:
+    if needs & BREAKS:
+        lines, bullets, ellipses = bullets_and_ellipses(points, classes, count)
+        if lines:
+            out[_BREAKS_AT] = bullets / lines
+            out[_BREAKS_AT + 1] = ellipses / lines
+    if needs & PARAGRAPHS and count:
+        paragraphs, repeated, characters = duplicate_paragraphs(points, classes, count, table)
+        out[_PARAGRAPHS_AT] = repeated / paragraphs
+        out[_PARAGRAPHS_AT + 1] = characters / count
+    if needs & PROSE:
+        out[_PROSE_AT] = all_sentences(points, classes, count)
+        out[_PROSE_AT + 1] = contains(points, 0, count, _LOREM, 0, _LOREM.size)
+
+
+@njit(cache=True, nogil=True)
+def _repetition(
+    hashes: Any, prefix: Any, lengths: Any, tokens: int, count: int, powers: Any, table: Any, out: Any
+) -> None:
+    if not count:
+        return
+    most = 2
+    for n in range(2, 5):
+        if most > 1:
+            characters, most = top_gram(hashes, lengths, tokens, n, table)
+        else:
+            # Where no run of n words comes twice, no longer one does: the first is as good as any.
+            characters = lengths[n] + n - 1 if tokens >= n else 0
+        out[n - 2] = characters / count
+    for n in range(5, 11):
+        characters = duplicate_grams(prefix, lengths, tokens, n, powers, table)
+        if not characters:
+            break  # where no run of n words comes again, no longer one does
+        out[n - 2] = characters / count
+
+
+@njit(cache=True, nogil=True)
+def _folded(classes: Any, starts: Any, folded: Any, tokens: int, words: Any, table: Any, out: Any) -> None:
+    keys, stamps, counts, state = table
+    _, stop, listed, sizes, likely = words
+    mask = mask_for(tokens)
+    total = best = stopped = 0
+    state[0] += 1
+    stamp = state[0]
+    for token in range(tokens):
+        if not classes[starts[token]] & WORD:
+            continue
+        total += 1
+        slot = find(keys, stamps, mask, stamp, folded[token])
+        if stamps[slot] != stamp:
+            stamps[slot] = stamp
+            keys[slot] = folded[token]
+            counts[slot] = 0
+        counts[slot] += 1
+        best = max(best, counts[slot])
+        if likely[folded[token] & _LIKELY_MASK]:
+            stopped += _among(stop, folded[token])
+    out[0] = best / total if total else 0.0
+    out[1] = stopped / total if total else 0.0
+    if not stop.size:
+        out[1] = np.nan
+    out[2] = _phrases(folded, tokens, listed, sizes)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _among(wanted: Any, key: Any) -> bool:
+    place = np.searchsorted(wanted, key)
+    return bool(place < wanted.size and wanted[place] == key)
+
+
+@njit(cache=True, nogil=True)
+def _phrases(folded: Any, tokens: int, listed: Any, sizes: Any) -> int:
+    """Occurrences of listed phrases; `sizes` says how many tokens the phrases have."""
+    found = 0
+    for n in sizes:
+        for i in range(tokens - n + 1):
+            key = folded[i]
+            for j in range(i + 1, i + n):
+                key = key * TUPLE_BASE + folded[j]
+            found += _among(listed, key)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _distinct(hashes: Any, tokens: int, wanted: Any, likely: Any) -> float:
+    """How many of the wanted hashes are there; NaN if none is wanted."""
+    if not wanted.size:
+        return np.nan
+    seen = np.zeros(wanted.size, np.uint8)
+    found = 0
+    for token in range(tokens):
+        if not likely[hashes[token] & _LIKELY_MASK]:
+            continue
+        place = np.searchsorted(wanted, hashes[token])
+        if place < wanted.size and wanted[place] == hashes[token] and not seen[place]:
+            seen[place] = 1
+            found += 1
+            if found == wanted.size:
+                break
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _measure(
+    data: Any,
+    offsets: Any,
+    rows: Any,
+    needs: int,
+    marks: Any,
+    fold: Any,
+    words: Any,
+    powers: Any,
+    scratch: Any,
+    out: Any,
+) -> None:
+    points, classes, starts, ends, hashes, folded, prefix, lengths, counts, tables = scratch
+    for row in rows:
+        count = decode(data, offsets[row], offsets[row + 1], marks, points, classes)
+        tokens = split(points, classes, count, starts, ends)
+        into = out[row]
+        _basic(points, classes, count, starts, ends, tokens, into)
+        if needs & LINES:
+            _lines(points, classes, count, tokens, tables, counts, into[_LINES_AT:])
+        _structure(points, classes, count, needs, tables[0], into)
+        if needs & (REPETITION | STOP):
+            hash_tokens(points, starts, ends, tokens, hashes, prefix, lengths)
+        if needs & REPETITION:
+            _repetition(hashes, prefix, lengths, tokens, count, powers, tables[0], into[_REPETITION_AT:])
+        if needs & STOP:
+            into[_STOP_AT] = _distinct(hashes, tokens, words[0], words[4])
+        if needs & FOLDED:
+            for token in range(tokens):
+                folded[token] = folded_hash(points, starts[token], ends[token], fold[0], fold[1])
+            _folded(classes, starts, folded, tokens, words, tables[0], into[_FOLDED_AT:])
+
+
+@njit(cache=True, nogil=True)
+def _edit(
+    data: Any,
+    offsets: Any,
+    rows: Any,
+    marks: Any,
+    rules: Any,
+    scratch: Any,
+    copy: Any,
+    new: Any,
+    places: Any,
+    result: Any,
+) -> int:
+    points, classes, _, _, _, _, _, _, _, _ = scratch
+    into, into_classes = copy
+    at = 0
+    for i in range(rows.size):
+        row = rows[i]
+        count = decode(data, offsets[row], offsets[row + 1], marks, points, classes)
+        length = keep_lines(points, classes, count, rules, into, into_classes, result[i])
+        places[i] = at
+        if length < 0:
+            result[i, 1] = length
+            continue
+        first = result[i, 3]
+        at = encode(into, first, first + length, new, at)
+    places[rows.size] = at
+    return at
+
+
+def powers_of_base() -> npt.NDArray[np.uint64]:
+    """The first powers of the hashes' base."""
+    values = np.empty(_POWERS, np.uint64)
+    value = 1
+    for exponent in range(_POWERS):
+        values[exponent] = value
+        value = value * int(BASE) % (1 << 64)
+    return values
+
+
+def word_lists(exact: Iterable[str], stop: Iterable[str], phrases: Iterable[tuple[str, ...]]) -> WordLists:
+    """Hash words and phrases as the kernel does; phrases come split into tokens."""
+    listed = {phrase_hash(tuple(map(str.casefold, phrase))): len(phrase) for phrase in phrases if phrase}
+    few = np.array(sorted({text_hash(word) for word in exact}), np.uint64)
+    every = np.array(sorted({text_hash(word.casefold()) for word in stop}), np.uint64)
+    likely = np.zeros(int(_LIKELY_MASK) + 1, np.uint8)
+    likely[few & _LIKELY_MASK] = likely[every & _LIKELY_MASK] = 1
+    return WordLists(
+        few, every, np.array(sorted(listed), np.uint64), np.array(sorted(set(listed.values())), np.int64), likely
+    )
+
+
+def phrase_hash(words: tuple[str, ...]) -> int:
+    """The hash that kernels give to a sequence of words."""
+    value = text_hash(words[0])
+    for word in words[1:]:
+        value = (value * int(TUPLE_BASE) + text_hash(word)) % (1 << 64)
+    return value
+
+
+def text_hash(text: str) -> int:
+    """The hash that kernels give to a word."""
+    value = 0
+    for character in text:
+        value = (value * int(BASE) + ord(character) + 1) % (1 << 64)
+    return value
+
+
+class Kernel:
+    """The compiled measures with their working memory, for one process.
+
+    Memory grows to the longest document met: some 80 bytes a character, most of them touched only by its words.
+    """
+
+    def __init__(self) -> None:
+        self._capacity = 0
+        self._marks, self._fold, self._powers = flags(), folding(), powers_of_base()
+        self._scratch: tuple[Any, ...] = ()
+
+    def measure(
+        self, data: Bytes, offsets: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], needs: int, words: WordLists
+    ) -> npt.NDArray[np.float64]:
+        """float64[documents, columns]: the measures of the documents named by `rows`, 0 in the others.
+
+        Document i is data[offsets[i] : offsets[i + 1]].
+        """
+        out = np.zeros((len(offsets) - 1, len(COLUMNS)))
+        self._grow(offsets, rows)
+        _measure(data, offsets, rows, needs, self._marks, self._fold, words, self._powers, self._scratch, out)
+        return out
+
+    def edit(
+        self, data: Bytes, offsets: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], rules: tuple[Any, ...]
+    ) -> tuple[Bytes, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Drop lines: the new texts of `rows` one after the other, where each begins, and int64[rows, 4] of counts.
+
+        The counts are lines, lines kept (or -1 - p where phrase p drops the document), sentences kept, and one for
+        the kernel itself.
+        """
+        self._grow(offsets, rows)
+        size = int((offsets[rows + 1] - offsets[rows]).sum())
+        new, places = np.empty(size, np.uint8), np.empty(len(rows) + 1, np.int64)
+        result = np.empty((len(rows), 4), np.int64)
+        copy = np.empty(self._capacity, np.int32), np.empty(self._capacity, np.uint8)
+        used = _edit(data, offsets, rows, self._marks, rules, self._scratch, copy, new, places, result)
+        return new[:used], places, result
+
+    def _grow(self, offsets: npt.NDArray[np.int32], rows: npt.NDArray[np.int64]) -> None:
+        longest = int((offsets[rows + 1] - offsets[rows]).max(initial=0)) + 1
+        tables = self._scratch[-1] if self._scratch else ()
+        if longest <= self._capacity and all(table[-1][0] < 1 << 30 for table in tables):
+            return
+        size = max(1 << 16, 1 << (longest - 1).bit_length(), self._capacity)
+        self._capacity = size
+        self._scratch = (
+            np.empty(size, np.int32),
+            np.empty(size, np.uint8),
+            np.empty(size, np.int32),
+            np.empty(size, np.int32),
+            np.empty(size, np.uint64),
+            np.empty(size, np.uint64),
+            np.empty(size + 1, np.uint64),
+            np.empty(size + 1, np.int64),
+            np.empty(LINE_COUNTS, np.int64),
+            (_table(2 * size), _table(2 * size)),
+        )
+
+
+def _table(size: int) -> tuple[Any, ...]:
+    """Keys, stamps and counts, all but the stamps left as they come, and the last stamp given."""
+    return (
+        np.empty(size, np.uint64),
+        np.zeros(size, np.uint32),
+        np.empty(size, np.int32),
+        np.zeros(1, np.int64),
+    )

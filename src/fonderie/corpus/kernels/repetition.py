@@ -1,0 +1,114 @@
+"""Gopher's repetition measures (arXiv 2112.11446, table A1), with the counting that datatrove gave them."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from fonderie.corpus.kernels.classes import SPACE
+from fonderie.corpus.kernels.tables import BASE, TUPLE_BASE, find, insert, mask_for, power
+
+_NEWLINE = 0x0A
+
+
+@njit(cache=True, nogil=True)
+def top_gram(hashes: Any, lengths: Any, tokens: int, n: int, table: Any) -> tuple[int, int]:
+    """Characters that the most frequent n-gram covers, spaces between its words included, and how often it comes.
+
+    Of several as frequent, the first. Occurrences may overlap, so that the share of the text can exceed one.
+    """
+    keys, stamps, counts, state = table
+    grams = tokens - n + 1
+    if grams <= 0:
+        return 0, 0
+    mask = mask_for(grams)
+    state[0] += 1
+    stamp = state[0]
+    best = 0
+    for i in range(grams):
+        key = _gram(hashes, i, n)
+        slot = find(keys, stamps, mask, stamp, key)
+        if stamps[slot] != stamp:
+            stamps[slot] = stamp
+            keys[slot] = key
+            counts[slot] = 0
+        counts[slot] += 1
+        best = max(best, counts[slot])
+    first = 0
+    while best > 1 and counts[find(keys, stamps, mask, stamp, _gram(hashes, first, n))] < best:
+        first += 1
+    return (lengths[first + n] - lengths[first] + n - 1) * best, best
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _gram(hashes: Any, i: int, n: int) -> Any:
+    """The hash of n words as a sequence."""
+    key = hashes[i]
+    for j in range(i + 1, i + n):
+        key = key * TUPLE_BASE + hashes[j]
+    return key
+
+
+@njit(cache=True, nogil=True)
+def duplicate_grams(prefix: Any, lengths: Any, tokens: int, n: int, powers: Any, table: Any) -> int:
+    """Characters in n-grams that came before, read from the left without counting one twice.
+
+    Words are compared without what separates them, as datatrove joins them.
+    """
+    keys, stamps, _, state = table
+    grams = tokens - n + 1
+    if grams <= 0:
+        return 0
+    mask = mask_for(grams)
+    state[0] += 1
+    stamp = state[0]
+    repeated = 0
+    i = 0
+    while i < grams:
+        characters = lengths[i + n] - lengths[i]
+        key = prefix[i + n] - prefix[i] * power(characters, powers)
+        if insert(keys, stamps, mask, stamp, key):
+            repeated += characters
+            i += n
+        else:
+            i += 1
+    return repeated
+
+
+@njit(cache=True, nogil=True)
+def duplicate_paragraphs(points: Any, classes: Any, count: int, table: Any) -> tuple[int, int, int]:
+    """Paragraphs (between blank lines, the text stripped), how many repeat one, and the characters in these."""
+    keys, stamps, _, state = table
+    first, last = 0, count
+    while first < last and classes[first] & SPACE:
+        first += 1
+    while last > first and classes[last - 1] & SPACE:
+        last -= 1
+    breaks = 0
+    for i in range(first + 1, last):
+        breaks += (points[i] == _NEWLINE) & (points[i - 1] == _NEWLINE)
+    if not breaks:
+        return 1, 0, 0
+    mask = mask_for(breaks + 1)
+    state[0] += 1
+    stamp = state[0]
+    paragraphs = repeated = characters = 0
+    start = first
+    own = np.uint64(0)
+    i = first
+    while i <= last:
+        newlines = 0
+        while i + newlines < last and points[i + newlines] == _NEWLINE:
+            newlines += 1
+        if i == last or newlines >= 2:
+            paragraphs += 1
+            if insert(keys, stamps, mask, stamp, own):
+                repeated += 1
+                characters += i - start
+            start = i + newlines
+            own = np.uint64(0)
+            i += max(newlines, 1)
+            continue
+        own = own * BASE + np.uint64(points[i]) + np.uint64(1)
+        i += 1
+    return paragraphs, repeated, characters

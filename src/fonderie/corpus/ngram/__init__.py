@@ -1,0 +1,1 @@
+"""N-gram models of words, trained on a recipe's own reference text, to tell prose from noise by its perplexity."""

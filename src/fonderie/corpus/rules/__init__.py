@@ -1,0 +1,1 @@
+"""Rule sets, character classes and stop words: data of the filter step."""
