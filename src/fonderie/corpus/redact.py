@@ -1,65 +1,79 @@
-"""corpus.redact: personal data replaced by typed placeholders, counted per type in the ledger."""
+"""corpus.redact: personal data of France and the EU replaced by typed marks, counted per kind in the ledger."""
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
+from pydantic import field_validator
+
 from fonderie.core.document import Document
+from fonderie.core.ledger import Entry, read_ledger
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, step
+from fonderie.corpus.personal.kinds import INVALID, PLACEHOLDERS, VALIDATED, Kind
 from fonderie.corpus.transform import Decision, edit, keep, transform
 
-Kind = Literal["email", "ipv4"]
-
-# Bounded repetitions, and no two that can match the same characters side by side: linear on any text.
-_PATTERNS: dict[Kind, re.Pattern[str]] = {
-    # RFC 5321 sets 64 characters before the sign and 255 after; dots inside as in practice.
-    "email": re.compile(r"(?<![\w.+%-])[\w+%-][\w.+%-]{0,63}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])"),
-    "ipv4": re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]?\d)"),
-}
-_PLACEHOLDERS: dict[Kind, str] = {"email": "[EMAIL]", "ipv4": "[IP]"}
+Style = Literal["tag", "invalid"]
+_MARKS: dict[Style, dict[Kind, str]] = {"tag": PLACEHOLDERS, "invalid": INVALID}
 
 
 class RedactParameters(Parameters):
-    """Which kinds of personal data to look for."""
+    """Which kinds of personal data to look for, and what to put in their place."""
 
-    kinds: tuple[Kind, ...] = ("email", "ipv4")
-    """E-mail addresses become [EMAIL], IPv4 addresses [IP]."""
+    kinds: tuple[Kind, ...] = VALIDATED
+    """email, ipv4, ipv6, phone (France, and Europe behind + or 00), nir (social security), siren (with VAT numbers)
+    and siret (businesses), iban, card, key (tokens, private keys), plate (vehicles), address (postal, France). All
+    but the last two are checked beyond their form; those two are looked for where asked."""
+    style: Style = "tag"
+    """tag: [EMAIL], [IP], [PHONE], [NIR] …; invalid: a constant of the same form that no check accepts, such as
+    nom@exemple.invalid."""
+
+    @field_validator("kinds")
+    @classmethod
+    def _not_none(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if not kinds:
+            raise ValueError("no kind is given: leave the step out, or leave the parameter out for the usual kinds")
+        return kinds
 
 
 @step(
     "corpus.redact",
-    version=1,
+    version=2,
     parameters=RedactParameters,
     produces="documents",
     inputs={"documents": Port("documents", many=True)},
 )
 def redact(inputs: Inputs, params: RedactParameters, out: Output, machine: Machine) -> None:
-    """Replace what is found; a document with none is kept as it is."""
-    transform(inputs.all("documents"), out, machine, partial(_decide, kinds=params.kinds), label="redacting")
+    """Replace what is found; a document with none is kept as it is. Statistics count what was found per source."""
+    # Compiled here once where it never was, so that workers find it done.
+    redact_text("", params.kinds)
+    work = partial(_decide, kinds=params.kinds, style=params.style)
+    transform(inputs.all("documents"), out, machine, work, label="redacting")
+    out.statistics["personal_data"] = count_found(read_ledger(out.path))
 
 
-def redact_text(text: str, kinds: tuple[Kind, ...]) -> tuple[str, dict[str, int]]:
-    """A text with placeholders, and how many of each kind were put."""
-    counts: Counter[str] = Counter()
-    for kind in kinds:
-        for match in reversed(list(_PATTERNS[kind].finditer(text))):
-            if kind == "ipv4" and not _is_address(match.group()):
-                continue
-            text = text[: match.start()] + _PLACEHOLDERS[kind] + text[match.end() :]
-            counts[kind] += 1
-    return text, dict(counts)
+def redact_text(text: str, kinds: tuple[Kind, ...], style: Style = "tag") -> tuple[str, dict[Kind, int]]:
+    """A text with marks, and how many of each kind were put, in the order of KINDS."""
+    # The kernels bring numba, which takes half a second to import.
+    from fonderie.corpus.personal.find import replace
+
+    return replace(text, kinds, _MARKS[style])
 
 
-def _is_address(text: str) -> bool:
-    # Codes of law number their sections 1.1.2.3: with single digits throughout it is taken for a number. What that
-    # lets through (1.1.1.1, 8.8.8.8) are public servers, not people.
-    return any(len(part) > 1 for part in text.split("."))
+def count_found(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
+    """How many of each kind the ledger says were replaced, per source."""
+    sources: dict[str, Counter[str]] = {}
+    for entry in entries:
+        counts = sources.setdefault(entry.source, Counter())
+        for count, kind in re.findall(r"(\d+) (\w+)", entry.detail or ""):
+            counts[kind] += int(count)
+    return {source: dict(sorted(counts.items())) for source, counts in sorted(sources.items())}
 
 
-def _decide(document: Document, *, kinds: tuple[Kind, ...]) -> Decision:
-    text, counts = redact_text(document.text, kinds)
+def _decide(document: Document, *, kinds: tuple[Kind, ...], style: Style) -> Decision:
+    text, counts = redact_text(document.text, kinds, style)
     if not counts:
         return keep(document)
     found = ", ".join(f"{count} {kind}" for kind, count in counts.items())

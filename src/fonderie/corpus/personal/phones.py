@@ -1,0 +1,151 @@
+"""Telephone numbers: the French plan in its national form, those of Europe behind + or 00."""
+
+from fonderie.corpus.personal.bytes import (
+    MIXED,
+    SPACE,
+    digit_before,
+    ends,
+    is_digit,
+    is_word,
+    read_run,
+    separator,
+    starts,
+)
+from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
+from fonderie.corpus.personal.tables import TELEPHONE_CODES
+from fonderie.corpus.personal.words import OTHER, label_before
+
+_PAIRS = 1 << 2 | 1 << 4 | 1 << 6 | 1 << 8
+_MOBILE_PAIRS = 1 << 4 | 1 << 6 | 1 << 8
+_FOURS = 1 << 2 | 1 << 6
+_SERVICE = 1 << 4 | 1 << 7
+_SERVICE_SPACED = 1 << 1 | _SERVICE
+
+_NEAR, _FAR = 24, 40
+"""Bytes before a number in which a word may say that it is none; pairs of digits are stronger evidence than ten."""
+
+_MOST = 16
+_FRANCE, _ITALY = 33, 39
+
+
+@compiled
+def national_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+    """Ten digits from 01 to 09 (ARCEP's plan), in pairs or as printed for services, and no column of numbers."""
+    if text[at] != 48 or not starts(text, at):
+        return 0
+    count, groups, style = read_run(text, at, 10, False, values, stops)
+    stop = int(stops[10])
+    if count < 10 or values[1] == 0 or not ends(text, stop):
+        return 0
+    service = values[1] == 8 and groups in (_SERVICE, _SERVICE_SPACED)
+    if not service and groups not in (0, _PAIRS, _MOBILE_PAIRS, _FOURS):
+        return 0
+    gap = separator(text, stop)
+    after = stop + (gap & 7)
+    followed = gap != 0 and after < text.size and is_digit(text[after])
+    if groups == 0:
+        if at and text[at - 1] in (47, 35, 38, 37, 126, 46, 44, 45):
+            return 0
+        if followed and gap >> 3 != SPACE:
+            return 0
+        return 0 if label_before(text, at, _FAR) & OTHER else stop
+    if style == MIXED or (followed and gap >> 3 == style and not _is_hour(text, after)):
+        return 0
+    if _pair_before(text, at):
+        return 0
+    return 0 if label_before(text, at, _NEAR) & OTHER else stop
+
+
+@compiled
+def _is_hour(text: Bytes, at: int) -> bool:
+    # "01 23 45 67 89 24 h/24" goes on with hours, "… 89 75002" with a longer number: no column of pairs.
+    stop = at
+    while stop < text.size and stop < at + 3 and is_digit(text[stop]):
+        stop += 1
+    if stop - at > 2:
+        return True
+    stop += separator(text, stop) & 7
+    return stop < text.size and (text[stop] | 32) == 104
+
+
+@compiled
+def _pair_before(text: Bytes, at: int) -> bool:
+    # Two digits and a space: a column goes on. "le 3 06 12 34 56 78" is not one.
+    return (
+        at > 2
+        and text[at - 1] == 32
+        and is_digit(text[at - 2])
+        and is_digit(text[at - 3])
+        and (at < 4 or not is_word(text[at - 4]))
+    )
+
+
+@compiled
+def _read_international(text: Bytes, at: int, values: Numbers, stops: Numbers) -> tuple[int, int]:
+    """Digits after + or 00, through brackets and separators, (0) skipped: their count, and breaks as bits."""
+    count = breaks = 0
+    size = text.size
+    while count < _MOST and at < size:
+        if is_digit(text[at]):
+            values[count] = text[at] - 48
+            at += 1
+            count += 1
+            stops[count] = at
+            continue
+        after = at
+        while after < size and after - at < 6:
+            if after + 2 < size and text[after] == 40 and text[after + 1] == 48 and text[after + 2] == 41:
+                after += 3
+            elif text[after] in (40, 41):
+                after += 1
+            elif separator(text, after):
+                after += separator(text, after) & 7
+            else:
+                break
+        if after == at or after >= size or not is_digit(text[after]):
+            break
+        breaks |= 1 << count
+        at = after
+    return count, breaks
+
+
+@compiled
+def international_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+    """Country code and number from the digit after + or 00: as many digits as the country's plan has."""
+    count, breaks = _read_international(text, at, values, stops)
+    if count < 8:
+        return 0
+    code, width = values[0] * 10 + values[1], 2
+    if TELEPHONE_CODES[code, 0] == 0:
+        code, width = code * 10 + values[2], 3
+    least, most = TELEPHONE_CODES[code, 0], TELEPHONE_CODES[code, 1]
+    # A space inside the country code is a table's.
+    if least == 0 or values[0] == 0 or breaks & ((1 << width) - 2):
+        return 0
+    if values[width] == 0 and code != _ITALY:
+        width += 1  # the national 0, kept by mistake
+    if code == _FRANCE and values[width] == 0:
+        return 0
+    for digits in range(min(most, count - width), least - 1, -1):
+        stop = int(stops[width + digits])
+        if (width + digits == count or breaks >> (width + digits) & 1) and ends(text, stop):
+            return stop
+    return 0
+
+
+@compiled
+def zeros_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+    """An international number written with 00."""
+    if (
+        text[at] != 48
+        or at + 2 >= text.size
+        or text[at + 1] != 48
+        or not starts(text, at)
+        or digit_before(text, at)
+    ):
+        return 0
+    first = at + 2
+    first += separator(text, first) & 7
+    if first >= text.size or not is_digit(text[first]) or label_before(text, at, _FAR) & OTHER:
+        return 0
+    return international_end(text, first, values, stops)

@@ -1,0 +1,144 @@
+"""Words that decide between readings: what a number is called, the kinds of ways, the names of secrets.
+
+A number with ten digits is a phone number after "tél." and none after "commande n°". The nearest word of the tables
+before a number says what it is; recognisers ask for one where the checksum alone lets chance through.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fonderie.corpus.personal.bytes import folded, is_equal, is_letter
+from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
+
+PHONE, CARD, COMPANY, PLATE, OTHER = 1, 2, 4, 8, 16
+
+_LABELS: dict[int, str] = {
+    PHONE: """
+        tél tel téléph* teleph* telef* phone* portable* mobile* gsm fax télécop* appel* rappel* call* joindre
+        joignable* contact* sms whatsapp* hotline cell rufnummer
+    """,
+    CARD: """
+        carte* card* cb visa mastercard amex maestro paiement* payment* payé* paid crédit* credit* débit* debit*
+        bancaire* kreditkarte* pan cvv cvc
+    """,
+    COMPANY: """
+        siren* siret* rcs r.c.s kbis tva vat sirene
+    """,
+    PLATE: """
+        plaque* plate plates véhicule* vehicle* voiture* registration registered kennzeichen camion* moto motos
+        scooter* automobile* grise
+    """,
+    COMPANY | PLATE: """
+        immatricul*
+    """,
+    OTHER: """
+        réf réfs ref référence* reference* commande* order* facture* invoice* dossier* colis suivi tracking lot
+        lots batch série* serial* sku article* art isbn* issn* ean* gtin* doi barres barcode* ticket* bordereau*
+        contrat* contract* brevet* patent* version* v build* release* chapitre* chapter* section* alinéa* décret*
+        loi lois law arrêté* directive* règlement* regulation* décision* jorf nor celex ecli pourvoi arxiv pmid
+        inventaire* inventory cote catalogue* modèle* model* pièce* produit* product* compteur* loto tirage*
+        tableau* table* population* total* montant* prix price* budget* statistique* id identifiant* paragraphe*
+        annexe* firmware logiciel* software code codes numéroté* parcel* shipment* expédition*
+    """,
+}
+"""A star stands for any ending."""
+
+_WAYS = """
+rue r av avenue bd bld boulevard blvd place pl chemin ch che allée allées all impasse imp quai cours route rte
+square sq passage pass faubourg fbg villa cité résidence rés sentier voie esplanade promenade prom hameau
+lotissement lot rond-point chaussée montée traverse venelle ruelle cour galerie mail parvis pont porte boucle clos
+corniche côte domaine rocade sente
+"""
+"""Types of way of the French national address base, and their usual abbreviations (AFNOR NF Z 10-011)."""
+
+_SECRETS = "key* token* secret* passw* pwd* mot_de_passe* mdp* clé* jeton* credential* auth*"
+
+
+class Words(NamedTuple):
+    """Words as arrays that kernels read: found by their first byte."""
+
+    text: Bytes
+    start: Numbers
+    size: Numbers
+    prefix: Numbers
+    """1 if longer words that begin so count too."""
+    meaning: Numbers
+    first: Numbers
+    """The words that begin with byte b are those from first[b] to first[b + 1]."""
+
+
+def _table(groups: dict[int, str]) -> Words:
+    entries = sorted(
+        (word.rstrip("*").replace("_", " ").encode(), word.endswith("*"), meaning)
+        for meaning, words in groups.items()
+        for word in words.split()
+    )
+    sizes = np.array([len(word) for word, _, _ in entries], np.int64)
+    heads = np.array([word[0] for word, _, _ in entries], np.int64)
+    return Words(
+        np.frombuffer(b"".join(word for word, _, _ in entries), np.uint8).copy(),
+        np.cumsum(sizes) - sizes,
+        sizes,
+        np.array([prefix for _, prefix, _ in entries], np.int64),
+        np.array([meaning for _, _, meaning in entries], np.int64),
+        np.searchsorted(heads, np.arange(257)).astype(np.int64),
+    )
+
+
+# Kernels take arrays of a module as constants, but not tuples of arrays.
+_L_TEXT, _L_START, _L_SIZE, _L_PREFIX, _L_MEANING, _L_FIRST = _table(_LABELS)
+_W_TEXT, _W_START, _W_SIZE, _W_PREFIX, _W_MEANING, _W_FIRST = _table({1: _WAYS})
+_S_TEXT, _S_START, _S_SIZE, _S_PREFIX, _S_MEANING, _S_FIRST = _table({1: _SECRETS})
+
+
+@compiled
+def _in_word(byte: int) -> bool:
+    return is_letter(byte) or byte >= 0x80
+
+
+@compiled
+def _find_word(
+    text: Bytes, at: int, words: Bytes, start: Numbers, size: Numbers, prefix: Numbers, first: Numbers
+) -> int:
+    head = folded(text, at)
+    for entry in range(first[head], first[head + 1]):
+        if is_equal(text, at, words, start[entry], size[entry]):
+            after = at + size[entry]
+            if prefix[entry] or after >= text.size or not _in_word(text[after]):
+                return entry
+    return -1
+
+
+@compiled
+def label_before(text: Bytes, at: int, window: int) -> int:
+    """What the nearest telling word in the `window` bytes before calls this: flags, or 0 if there is none."""
+    for k in range(at - 1, max(at - window, 0) - 1, -1):
+        if _in_word(text[k]) and (k == 0 or not _in_word(text[k - 1])):
+            entry = _find_word(text, k, _L_TEXT, _L_START, _L_SIZE, _L_PREFIX, _L_FIRST)
+            if entry >= 0:
+                return int(_L_MEANING[entry])
+    return 0
+
+
+@compiled
+def way_at(text: Bytes, at: int) -> int:
+    """Bytes of the type of way that stands here, with the dot of an abbreviation; 0 if none does."""
+    best = 0
+    head = folded(text, at)
+    for entry in range(_W_FIRST[head], _W_FIRST[head + 1]):
+        size = _W_SIZE[entry]
+        if size > best and is_equal(text, at, _W_TEXT, _W_START[entry], size):
+            after = at + size
+            if after < text.size and not _in_word(text[after]):
+                best = size
+    return best + 1 if best and text[at + best] == 46 else best
+
+
+@compiled
+def names_a_secret(text: Bytes, start: int, stop: int) -> bool:
+    """Whether a name between two places is that of a secret: api_key, AWS_SECRET_ACCESS_KEY, mot de passe."""
+    for k in range(start, stop):
+        if _find_word(text, k, _S_TEXT, _S_START, _S_SIZE, _S_PREFIX, _S_FIRST) >= 0:
+            return True
+    return False
