@@ -1,11 +1,11 @@
 """Documents of a page or so, cut from the real corpora: novels, laws, plays and foreign novels, as they are read.
 
-Lengths vary with the document, from a few lines to several pages, so that every rule has something to judge.
+Lengths are drawn, the same every time, from a few lines to several pages: every rule has something to judge.
 """
 
-import hashlib
+import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fonderie.corpus.readers.prose import split_front_matter
@@ -15,15 +15,16 @@ SHORTEST, LONGEST = 200, 5_000
 _BREAK = re.compile(r"(?<=\n)")
 
 
-def real_texts(corpora: Path, limit: int | None = None) -> Iterator[str]:
+def real_texts(corpora: Path, limit: int | None = None, longest: int = LONGEST) -> Iterator[str]:
     """Texts from every corpus in turn, so that any number of them is a mixture."""
     sources = [_laws(corpora), *(_tei(corpora / name) for name in ("romans", "theatre-nc", "langues"))]
+    cuts = [_cut(source, longest) for source in sources]
     given = 0
-    while sources:
-        for source in list(sources):
-            text = next(source, None)
+    while cuts:
+        for texts in list(cuts):
+            text = next(texts, None)
             if text is None:
-                sources.remove(source)
+                cuts.remove(texts)
                 continue
             yield text
             given += 1
@@ -34,28 +35,25 @@ def real_texts(corpora: Path, limit: int | None = None) -> Iterator[str]:
 def _tei(folder: Path) -> Iterator[str]:
     for path in sorted(folder.glob("*.xml")):
         for raw in read_tei(path, parts=False):
-            yield from _cut(raw.text)
+            yield raw.text
 
 
 def _laws(corpora: Path) -> Iterator[str]:
     for path in sorted((corpora / "lois").glob("*.md")):
-        _, body = split_front_matter(path.read_text(encoding="utf-8"), path)
-        # As it stands: headings, lists and tables are what the rules on lines and repetitions judge.
-        yield from _cut(body)
+        # As they stand: headings, lists and tables are what the rules on lines and repetitions judge.
+        yield split_front_matter(path.read_text(encoding="utf-8"), path)[1]
 
 
-def _cut(text: str) -> Iterator[str]:
-    piece = ""
-    for line in _BREAK.split(text):
-        piece += line
-        if len(piece) >= _length(piece):
+def _cut(texts: Iterable[str], longest: int) -> Iterator[str]:
+    lengths = random.Random(0)
+    for text in texts:
+        piece = ""
+        wanted = lengths.randint(SHORTEST, longest)
+        for line in _BREAK.split(text):
+            piece += line
+            if len(piece) >= wanted:
+                yield piece
+                piece = ""
+                wanted = lengths.randint(SHORTEST, longest)
+        if piece:
             yield piece
-            piece = ""
-    if piece:
-        yield piece
-
-
-def _length(piece: str) -> int:
-    """How long the piece that begins so is to be: the same for the same text, always."""
-    drawn = int.from_bytes(hashlib.sha256(piece[:SHORTEST].encode()).digest()[:4], "big") / (1 << 32)
-    return int(SHORTEST + (LONGEST - SHORTEST) * drawn)

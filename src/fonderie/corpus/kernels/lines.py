@@ -139,8 +139,8 @@ def ends_with_ellipsis(points: Any, first: int, last: int) -> bool:
 def sentences(points: Any, classes: Any, first: int, last: int) -> int:
     """Sentences of a line; what follows the last end is one more, and any line has at least one.
 
-    A sentence ends with `[.!?…]+["'”’»)\\]]*(?:\\s*»["'”’»)\\]]*)?` before a space or the end of the line: French
-    puts a space before the guillemet that closes.
+    A sentence ends with `[.!?…]++["'”’»)\\]]*+(?:\\s*»["'”’»)\\]]*+)?+` before a space or the end of the line:
+    French puts a space before the guillemet that closes.
     """
     found = 0
     open_since = False
