@@ -15,6 +15,7 @@ STEPS = {
     "corpus.filter": "fonderie.corpus.filter:filter_documents",
     "corpus.redact": "fonderie.corpus.redact:redact",
     "corpus.dedup": "fonderie.corpus.dedup:dedup",
+    "corpus.dedup_passages": "fonderie.corpus.dedup_passages:dedup_passages",
     "corpus.hold_out": "fonderie.corpus.hold_out:hold_out",
     "tokens.bpe": "fonderie.tokens.bpe:train_bpe",
     "tokens.pack": "fonderie.tokens.pack:pack",

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-ROWS_IN_MEMORY = 1 << 21
-"""Rows of a range on average: with sorting some 100 MB."""
+ROWS_IN_MEMORY = 1 << 19
+"""Rows of a range on average: with sorting some 40 MB."""
 
 Array = npt.NDArray[Any]
 

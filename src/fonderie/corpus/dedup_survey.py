@@ -171,6 +171,10 @@ class Corpus:
     def __len__(self) -> int:
         return sum(self.counts)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Open files and mapped columns stay behind: a worker opens its own.
+        return (Corpus, (self.scratch, self.counts))
+
     @cached_property
     def firsts(self) -> npt.NDArray[np.int64]:
         """The number of each shard's first document, and the number of all."""
