@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fonderie.core.errors import InputError, RecipeError
+from fonderie.core.hub_files import SCHEME, hub_sources
 from fonderie.core.manifest import describe_file
 from fonderie.core.step import Parameters, Policy, Source, Step, fields_with_role
 
@@ -338,6 +339,8 @@ def find_sources(pattern: str, folder: Path, where: str) -> tuple[Source, ...]:
 
     RecipeError if nothing matches; InputError if a file cannot be read. `where` is call.parameter.
     """
+    if pattern.startswith(SCHEME):
+        return hub_sources(pattern, where)
     try:
         base, found = _match(pattern, folder, where)
         return tuple(_source(path, path.relative_to(base).as_posix()) for path in found)

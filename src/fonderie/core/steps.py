@@ -12,6 +12,7 @@ from fonderie.core.step import Step
 STEPS = {
     "corpus.generate": "fonderie.corpus.generate:generate",
     "corpus.read": "fonderie.corpus.read:read",
+    "corpus.dialogue": "fonderie.corpus.dialogue:dialogue",
     "corpus.filter": "fonderie.corpus.filter:filter_documents",
     "corpus.redact": "fonderie.corpus.redact:redact",
     "corpus.dedup": "fonderie.corpus.dedup:dedup",

@@ -1,92 +1,60 @@
 """corpus.read: files from outside to documents, through the licence gate.
 
 Before any step of the recipe starts, the gate judges the declared licence and what each file states in its header
-(TEI, Markdown front matter); rows of tables are judged as they are read.
+(TEI, Markdown front matter); rows of tables and pages of the web are judged as they are read.
+
+One file at a time is open, and one row group and the ledger of one shard are held, whatever a file's size: a file
+of ten gigabytes becomes many shards.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import Field
-
-from fonderie.core.document import Document
-from fonderie.core.errors import LicenceError
-from fonderie.core.ledger import merge
+from fonderie.core.document import Document, shard_path, shard_paths
+from fonderie.core.errors import InputError, LicenceError
+from fonderie.core.ledger import ledger_path, merge
 from fonderie.core.machine import Machine
-from fonderie.core.step import (
-    TOMBSTONES,
-    CallName,
-    Inputs,
-    Output,
-    Parameters,
-    Policy,
-    RecipePolicy,
-    Source,
-    SourceFiles,
-    step,
-)
-from fonderie.corpus.readers.prose import read_markdown, read_text, split_front_matter
-from fonderie.corpus.readers.raw import Raw, decode, open_binary
-from fonderie.corpus.readers.tables import read_jsonl, read_parquet
-from fonderie.corpus.readers.tei import read_tei, stated_licence
+from fonderie.core.step import TOMBSTONES, Inputs, Output, Source, step
+from fonderie.corpus.formats import check_libraries, raws, stated_by
+from fonderie.corpus.read_parameters import STATE_THEIR_OWN, ReadParameters
+from fonderie.corpus.readers.raw import Raw
 from fonderie.corpus.rights import admit, licence_of
 from fonderie.corpus.tombstones import load_tombstones
 from fonderie.corpus.transform import Decision, drop, keep, write_shard
 
+__all__ = ["ReadParameters", "read", "refuse_early"]
+
 GROUP_BYTES = 8 << 20
 """Files are read in groups of about this size, one shard each: enough to share out, few enough to list."""
-
-
-class ReadParameters(Parameters):
-    """Where the files lie, how to read them, and under which licence they are."""
-
-    path: SourceFiles
-    """A file or a glob; relative to the recipe's folder, or to yours when given by --set."""
-    format: Literal["jsonl", "parquet", "text", "markdown", "tei"]
-    """JSON Lines may end in .gz or .zst."""
-    unit: Literal["file", "part"] = "file"
-    """TEI and Markdown: one document a file, or one a chapter (TEI division, Markdown section)."""
-    text_field: str = "text"
-    """JSON Lines and Parquet: the field that holds the text."""
-    licence: str | None = None
-    """SPDX identifier of the content's licence; may be left out where the files state it."""
-    collection_licence: str | None = None
-    """SPDX identifier of the licence of the collection, which does not license its content."""
-    language: str | None = Field(default=None, min_length=2, max_length=3)
-    """ISO 639 code, where the files do not state it."""
-    restricted_rows: Literal["stop", "drop"] = "stop"
-    """JSON Lines and Parquet: a row under a licence that the policy refuses stops the build, or is dropped."""
-    source: CallName
-    """The name of this source in documents, ledger and reports."""
-    policy: RecipePolicy = Policy()
-    """The recipe's [policy]."""
+SHARD_CHARACTERS = 1 << 26
+"""A shard of a larger file ends after this many characters: the steps that follow share out shards, not files."""
+SHARD_DOCUMENTS = 100_000
+"""Or after so many documents, whose ledger is held until the shard is written: some 80 MB."""
+_SHARDS_OF_A_GROUP = 1_000_000
+"""Shards are numbered by group and place in it while they are written, then counted through."""
+DAMAGED = "damaged file in quarantine"
 
 
 def refuse_early(params: ReadParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:
-    """Judge what can be known before reading: the declared licence, each file's own header, the tombstone lists."""
+    """Judge what can be known before reading: libraries, the declared licence, each file's header, tombstones."""
+    check_libraries(params)
     load_tombstones(sources.get(TOMBSTONES, ()))
+    if params.licence is None and params.format in STATE_THEIR_OWN:
+        return
+    if params.licence is not None and not sources["path"]:  # only checked, far from the data
+        admit(licence_of(params.licence, None, params.source), params.policy, params.source)
     for source in sources["path"]:
-        stated = _stated(params, source.path)
-        per_row = params.format in ("jsonl", "parquet") and params.licence is None
-        if not per_row:
-            admit(licence_of(params.licence, stated, str(source.path)), params.policy, str(source.path))
-
-
-def _stated(params: ReadParameters, path: Path) -> str | None:
-    if params.format == "tei":
-        return stated_licence(path)
-    if params.format == "markdown":
-        with open_binary(path) as file:
-            front, _ = split_front_matter(decode(file.read(), path).replace("\r\n", "\n"), path)
-        stated = front.get("licence", front.get("license"))
-        return None if stated is None else str(stated)
-    return None
-
-
-Summary = dict[str, dict[str, Any]]
+        try:
+            stated = stated_by(source.path, params)
+        except InputError:
+            if params.damaged == "stop":
+                raise
+            continue  # what is in quarantine needs no licence
+        admit(licence_of(params.licence, stated, str(source.path)), params.policy, str(source.path))
 
 
 class _Group(NamedTuple):
@@ -94,26 +62,41 @@ class _Group(NamedTuple):
     files: tuple[Source, ...]
 
 
+class _Result(NamedTuple):
+    """What one group came to."""
+
+    sources: dict[str, dict[str, Any]]
+    licences: Counter[str]
+    counted: Counter[str]
+    damaged: list[dict[str, Any]]
+
+
 @step(
     "corpus.read",
-    version=1,
+    version=2,
     parameters=ReadParameters,
     produces="documents",
     preflight=refuse_early,
     obeys_tombstones=True,
 )
 def read(inputs: Inputs, params: ReadParameters, out: Output, machine: Machine) -> None:
-    """Read every file but what was erased; statistics count documents and licences per source."""
+    """Read every file but what was erased; statistics count documents, licences, pages, and files in quarantine."""
     groups = _group(inputs.sources["path"])
     work = partial(_read_group, params=params, out=out.path, lists=inputs.tombstones)
     results = list(machine.map(work, groups, label="reading"))
-    out.statistics["sources"] = merge(summary for summary, _ in results)
-    licences: dict[str, int] = {}
-    for _, counts in results:
-        for licence, count in counts.items():
-            licences[licence] = licences.get(licence, 0) + count
-    out.statistics["licences"] = {params.source: dict(sorted(licences.items()))}
+    _count_through(out.path)
+    out.statistics["sources"] = merge(result.sources for result in results)
+    out.statistics["licences"] = {params.source: _sum(result.licences for result in results)}
     out.statistics["files"] = len(inputs.sources["path"])
+    counted = _sum(result.counted for result in results)
+    if counted:
+        out.statistics["counted"] = counted
+    if params.damaged == "quarantine":
+        out.statistics["damaged"] = [file for result in results for file in result.damaged]
+
+
+def _sum(counts: Iterable[Counter[str]]) -> dict[str, int]:
+    return dict(sorted(sum(counts, Counter()).items()))
 
 
 def _group(files: tuple[Source, ...]) -> list[_Group]:
@@ -128,60 +111,108 @@ def _group(files: tuple[Source, ...]) -> list[_Group]:
     return [_Group(index, tuple(group)) for index, group in enumerate(groups)]
 
 
-def _read_group(
-    group: _Group, *, params: ReadParameters, out: Path, lists: tuple[Source, ...]
-) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    licences: dict[str, int] = {}
+def _read_group(group: _Group, *, params: ReadParameters, out: Path, lists: tuple[Source, ...]) -> _Result:
+    result = _Result({}, Counter(), Counter(), [])
     tombstones = load_tombstones(lists)
 
     def decisions() -> Iterator[tuple[Document, Decision]]:
-        for document in chain.from_iterable(_documents(source, params) for source in group.files):
-            decision = tombstones.refuse(document) or _decide(document, params)
+        for document, raw, refusal in chain.from_iterable(_file(source, params, result) for source in group.files):
+            decision = tombstones.refuse(document) or _decide(document, raw, refusal, params)
             if decision.document is not None:
-                licences[document.licence] = licences.get(document.licence, 0) + 1
+                result.licences[document.licence] += 1
+            result.counted.update({name: count for name, count in raw.counted.items() if count})
             yield document, decision
 
-    return write_shard(out, group.number, decisions()), licences
+    summaries = _write_shards(out, group.number * _SHARDS_OF_A_GROUP, decisions())
+    return result._replace(sources=merge(summaries))
 
 
-def _decide(document: Document, params: ReadParameters) -> Decision:
+def _write_shards(
+    out: Path, first: int, decisions: Iterator[tuple[Document, Decision]]
+) -> list[dict[str, dict[str, Any]]]:
+    """As many shards as the documents need, at least one; returns their summaries."""
+    summaries: list[dict[str, dict[str, Any]]] = []
+    following = next(decisions, None)
+    while following is not None or not summaries:
+        start = [following] if following is not None else []
+        summaries.append(write_shard(out, first + len(summaries), _up_to_a_shard(chain(start, decisions))))
+        following = next(decisions, None)
+    return summaries
+
+
+def _up_to_a_shard(decisions: Iterator[tuple[Document, Decision]]) -> Iterator[tuple[Document, Decision]]:
+    characters = 0
+    for count, (document, decision) in enumerate(decisions, start=1):
+        yield document, decision
+        characters += len(document.text)
+        if characters >= SHARD_CHARACTERS or count >= SHARD_DOCUMENTS:
+            return
+
+
+def _count_through(out: Path) -> None:
+    """Name the shards 00000, 00001, … whatever group they came from; each moves down or stays, in order."""
+    for index, path in enumerate(shard_paths(out)):
+        ledger_path(out, int(path.stem)).rename(ledger_path(out, index))
+        path.rename(shard_path(out, index))
+
+
+_Read = tuple[Document, Raw, LicenceError | None]
+
+
+def _file(source: Source, params: ReadParameters, result: _Result) -> Iterator[_Read]:
+    """The documents of a file; or in quarantine one that stands for it, dropped, if any of it cannot be read."""
+    if params.damaged == "quarantine":
+        try:
+            for _ in _documents(source, params):
+                pass
+        except InputError as error:
+            size = source.entry.size_bytes
+            result.damaged.append({"file": source.name, "size_bytes": size, "reason": error.message})
+            stands_for_it = Document(text="", source=params.source, origin=source.name, licence="unknown")
+            yield stands_for_it, Raw("", left_out=DAMAGED, detail=error.message), None
+            return
+    yield from _documents(source, params)
+
+
+def _documents(source: Source, params: ReadParameters) -> Iterator[_Read]:
+    for raw in raws(source.path, params):
+        where = f"{source.path}{raw.fragment}"
+        licence, refusal = "unknown", None
+        if raw.left_out is None:
+            try:
+                licence = licence_of(params.licence, raw.licence, where)
+            except LicenceError as error:
+                refusal = error
+        try:
+            document = Document(
+                text=raw.text,
+                source=params.source,
+                origin=source.name + raw.fragment,
+                licence=licence,
+                collection_licence=params.collection_licence,
+                language=raw.language or params.language,
+                created=raw.created,
+                author=raw.author,
+                metadata=raw.metadata,
+            )
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: half of a surrogate pair at character {error.start:,} of its text"
+            ) from error
+        yield document, raw, refusal
+
+
+def _decide(document: Document, raw: Raw, refusal: LicenceError | None, params: ReadParameters) -> Decision:
+    if raw.left_out is not None:
+        return drop(raw.left_out, raw.detail)
     if not document.text.strip():
         return drop("empty text")
-    if params.restricted_rows == "drop":
-        try:
-            admit(document.licence, params.policy, document.origin)
-        except LicenceError as error:
-            return drop("licence refused by the policy", str(error).partition("\n")[0])
-    else:
+    try:
+        if refusal is not None:
+            raise refusal
         admit(document.licence, params.policy, document.origin)
+    except LicenceError as error:
+        if params.restricted_rows == "stop":
+            raise
+        return drop("licence refused by the policy", error.message)
     return keep(document)
-
-
-def _documents(source: Source, params: ReadParameters) -> Iterator[Document]:
-    for raw in _raw(source.path, params):
-        yield Document(
-            text=raw.text,
-            source=params.source,
-            origin=source.name + raw.fragment,
-            licence=licence_of(params.licence, raw.licence, f"{source.path}{raw.fragment}"),
-            collection_licence=params.collection_licence,
-            language=raw.language or params.language,
-            created=raw.created,
-            author=raw.author,
-            metadata=raw.metadata,
-        )
-
-
-def _raw(path: Path, params: ReadParameters) -> Iterator[Raw]:
-    parts = params.unit == "part"
-    match params.format:
-        case "jsonl":
-            return read_jsonl(path, params.text_field)
-        case "parquet":
-            return read_parquet(path, params.text_field)
-        case "text":
-            return read_text(path)
-        case "markdown":
-            return read_markdown(path, parts=parts)
-        case "tei":
-            return read_tei(path, parts=parts)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from fonderie.core.errors import InputError
-from fonderie.corpus.readers.raw import Raw, decode, open_binary
+from fonderie.corpus.readers.raw import Raw, decode, read_whole
 
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 _FENCE = re.compile(r"^(```|~~~)", re.MULTILINE)
@@ -18,8 +18,7 @@ _CREATED_FIELDS = ("created", "date", "publication_date", "last_updated")
 
 def read_text(path: Path) -> Iterator[Raw]:
     """The whole file is one document."""
-    with open_binary(path) as file:
-        yield Raw(decode(file.read(), path))
+    yield Raw(decode(read_whole(path), path))
 
 
 def read_markdown(path: Path, *, parts: bool) -> Iterator[Raw]:
@@ -28,8 +27,7 @@ def read_markdown(path: Path, *, parts: bool) -> Iterator[Raw]:
     The headings above a section go to its metadata ("section"). Front matter gives title, author, date, language
     and licence; what it holds besides is kept as metadata.
     """
-    with open_binary(path) as file:
-        text = decode(file.read(), path).replace("\r\n", "\n")
+    text = decode(read_whole(path), path).replace("\r\n", "\n")
     front, body = split_front_matter(text, path)
     stated = front.pop("licence", front.pop("license", None))
     created = next((str(front[name]) for name in _CREATED_FIELDS if front.get(name)), None)

@@ -1,19 +1,30 @@
 """What a reader yields, and how it opens files."""
 
+import bz2
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import zstandard
 
-from fonderie.core.errors import InputError
+from fonderie.core.errors import InputError, UsageError
 
 CHUNK_BYTES = 1 << 20
+DOCUMENT_BYTES = 64 << 20
+"""The largest single document, page of markup or line: the bound on what a reader holds at once. The longest novel
+of Project Gutenberg has 6 MB, Common Crawl cuts pages at 5; what is larger is several documents in one."""
+
+ISO_639_1 = {
+    **{"fra": "fr", "fre": "fr", "deu": "de", "ger": "de", "eng": "en", "ita": "it", "spa": "es", "por": "pt"},
+    **{"nld": "nl", "dut": "nl", "cat": "ca", "eus": "eu", "baq": "eu", "bre": "br", "oci": "oc", "cos": "co"},
+}
+"""Two letters for the three-letter codes (ISO 639-2, both kinds) that archives and headers use; others stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +40,54 @@ class Raw:
     created: str | None = None
     author: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    left_out: str | None = None
+    """Why the reader itself leaves it out (a redirect, an encrypted file): it goes to the ledger and no further."""
+    detail: str | None = None
+    """What of it made the reader leave it out."""
+    counted: Mapping[str, int] = field(default_factory=dict)
+    """What a person should know of how it was read, to be added up: pages without text, words unsure."""
+
+
+def language_code(declared: str | None) -> str | None:
+    """The language of "fr-FR", "fra" or "FR" in two letters where there are two, else as it is."""
+    if not declared or not declared.strip():
+        return None
+    code = declared.strip().casefold().replace("_", "-").partition("-")[0]
+    return ISO_639_1.get(code, code)
+
+
+def need(library: str, reads: str) -> None:
+    """UsageError with the way out if a reader's library is not installed; nothing is imported."""
+    if find_spec(library) is None:
+        raise UsageError(
+            f"reading {reads} needs {library}, which is not installed",
+            hint="Install it: pip install 'fonderie[corpus]'",
+        )
+
+
+def read_whole(path: Path) -> bytes:
+    """All of a file that is one document, decompressed; InputError if it is more than one document can be."""
+    with open_binary(path) as file:
+        data = file.read(DOCUMENT_BYTES + 1)
+    if len(data) > DOCUMENT_BYTES:
+        raise InputError(
+            f"{path} goes on past {DOCUMENT_BYTES >> 20} MiB: too much for one document",
+            hint="Cut it into files, or into the lines of a JSON Lines file, one document each.",
+        )
+    return data
 
 
 @contextmanager
 def open_binary(path: Path) -> Iterator[io.BufferedIOBase]:
-    """Open a file for reading, through gzip or zstandard if its name ends so.
+    """Open a file for reading, through gzip, bzip2 or zstandard if its name ends so.
 
     InputError names the file, and the offset in the decompressed stream where it is truncated or corrupt.
     """
     with path.open("rb") as file:
         if path.suffix == ".gz":
             yield io.BufferedReader(_Chunks(_gunzip(file), path), CHUNK_BYTES)
+        elif path.suffix == ".bz2":
+            yield io.BufferedReader(_Chunks(_bunzip2(file), path), CHUNK_BYTES)
         elif path.suffix == ".zst":
             yield io.BufferedReader(_Chunks(_unzstd(file), path), CHUNK_BYTES)
         else:
@@ -48,6 +96,12 @@ def open_binary(path: Path) -> Iterator[io.BufferedIOBase]:
 
 def _gunzip(file: BinaryIO) -> Iterator[bytes]:
     with gzip.GzipFile(fileobj=file) as stream:
+        while data := stream.read(CHUNK_BYTES):
+            yield data
+
+
+def _bunzip2(file: BinaryIO) -> Iterator[bytes]:
+    with bz2.BZ2File(file) as stream:
         while data := stream.read(CHUNK_BYTES):
             yield data
 
@@ -79,13 +133,25 @@ class _Chunks(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Forward only, by reading: all that the reader of archives asks for, where it skips a record."""
+        target = offset if whence == io.SEEK_SET else self._offset + offset
+        if whence == io.SEEK_END or target < self._offset:
+            raise io.UnsupportedOperation(f"{self._path} is compressed: it is read from its start to its end")
+        while self._offset < target and self.readinto(bytearray(min(CHUNK_BYTES, target - self._offset))):
+            pass
+        return self._offset
+
     def readinto(self, buffer: Any) -> int:
         while not self._rest:
             try:
                 self._rest = memoryview(next(self._chunks))
             except StopIteration:
                 return 0
-            except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+            except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
                 raise InputError(
                     f"{self._path} is truncated or corrupt after {self._offset:,} decompressed bytes: {error}",
                     hint="Fetch the file again, or take it out of the recipe's path.",

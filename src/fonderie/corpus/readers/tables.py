@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fonderie.core.errors import InputError
-from fonderie.corpus.readers.raw import Raw, decode, open_binary
+from fonderie.corpus.readers.raw import DOCUMENT_BYTES, Raw, decode, open_binary
 
 OWN_FIELDS = ("licence", "language", "created", "author")
 """Columns that mean what the document schema means by them, if a row has them."""
@@ -20,8 +20,10 @@ def read_jsonl(path: Path, text_field: str) -> Iterator[Raw]:
     """One JSON object per line; InputError names file and line."""
     with open_binary(path) as binary:
         offset = 0
-        for number, line in enumerate(binary, start=1):
+        for number, line in enumerate(iter(lambda: binary.readline(DOCUMENT_BYTES), b""), start=1):
             where = f"{path}, line {number}"
+            if len(line) == DOCUMENT_BYTES:
+                raise InputError(f"{where}: longer than {DOCUMENT_BYTES >> 20} MiB, at offset {offset:,}")
             text = decode(line, path, start=offset).strip()
             offset += len(line)
             if not text:
@@ -29,7 +31,8 @@ def read_jsonl(path: Path, text_field: str) -> Iterator[Raw]:
             try:
                 row = json.loads(text)
             except ValueError as error:
-                raise InputError(f"{where}: not JSON: {error}") from error
+                begins = f"the line begins at offset {offset - len(line):,}"
+                raise InputError(f"{where}: not JSON ({begins}): {error}") from error
             if not isinstance(row, dict):
                 raise InputError(f"{where}: not a JSON object")
             yield _raw(row, text_field, f"#L{number}", where)
@@ -38,14 +41,24 @@ def read_jsonl(path: Path, text_field: str) -> Iterator[Raw]:
 def read_parquet(path: Path, text_field: str) -> Iterator[Raw]:
     """One row per document; InputError names file and row."""
     try:
-        with pq.ParquetFile(path) as file:
+        # Without these two, Arrow holds the column chunks of a whole row group, which may be all of the file.
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             number = 0
-            for batch in file.iter_batches(batch_size=2_000):
+            for batch in file.iter_batches(batch_size=_batch_rows(file)):
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
                     number += 1
                     yield _raw(row, text_field, f"#row{number}", f"{path}, row {number}")
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} is not a whole Parquet file: {error}") from error
+        raise InputError(
+            f"{path} is not a whole Parquet file (it ends at offset {path.stat().st_size:,}): {error}"
+        ) from error
+
+
+def _batch_rows(file: pq.ParquetFile) -> int:
+    """So many rows as have about 32 MiB: two thousand pages of web, or a few novels."""
+    groups = [file.metadata.row_group(index) for index in range(file.num_row_groups)]
+    row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    return max(1, min(2_000, (32 << 20) // max(row_bytes, 1)))
 
 
 def _raw(row: dict[str, Any], text_field: str, fragment: str, where: str) -> Raw:

@@ -12,7 +12,7 @@ from typing import Any
 from lxml import etree
 
 from fonderie.core.errors import InputError
-from fonderie.corpus.readers.raw import Raw
+from fonderie.corpus.readers.raw import DOCUMENT_BYTES, Raw, language_code
 
 TEI = "{http://www.tei-c.org/ns/1.0}"
 _XML = "{http://www.w3.org/XML/1998/namespace}"
@@ -20,7 +20,6 @@ _BLOCKS = {"p", "head", "ab", "stage", "trailer", "opener", "closer", "salute", 
 _SKIPPED = {"note", "fw", "figDesc", "gap", "teiHeader", "castList"}
 _APPARATUS = {"titlepage", "notes", "imprint", "contents"}
 """Types of division that are apparatus, not text of the work."""
-_ISO_639_1 = {"fra": "fr", "fre": "fr", "deu": "de", "ger": "de", "eng": "en", "ita": "it", "spa": "es"}
 _SPACES = re.compile(r"\s+")
 
 
@@ -29,20 +28,20 @@ def read_tei(path: Path, *, parts: bool) -> Iterator[Raw]:
 
     InputError names file and line if it is not XML or not TEI.
     """
-    root = _parse(path)
-    header = _header(root)
+    root = parse_tei(path)
+    header = header_of(root)
     text = root.find(f"{TEI}text")
     if text is None:
         raise InputError(f"{path} has no <text>: not a TEI document")
-    language = _language(root)
+    language = language_of(root)
     if not parts:
         yield Raw("\n\n".join(_blocks(text, nested=True)), language=language, **header)
         return
-    for number, division in enumerate(_divisions(text)):
+    for number, division in enumerate(divisions(text)):
         blocks = list(_blocks(division, nested=False))
         if not blocks:
             continue
-        own = {"division": division.get("type", ""), "section": _plain(division.find(f"{TEI}head"))}
+        own = {"division": division.get("type", ""), "section": plain(division.find(f"{TEI}head"))}
         metadata = {**header["metadata"], **{name: value for name, value in own.items() if value}}
         yield Raw("\n\n".join(blocks), f"#div-{number}", language=language, **{**header, "metadata": metadata})
 
@@ -59,7 +58,13 @@ def stated_licence(path: Path) -> str | None:
     raise InputError(f"{path} has no TEI header", hint='If it is not TEI, give another format than "tei".')
 
 
-def _parse(path: Path) -> Any:
+def parse_tei(path: Path) -> Any:
+    """The root element; InputError if it is not XML, or larger than one document can be."""
+    if path.stat().st_size > DOCUMENT_BYTES:
+        raise InputError(
+            f"{path} has {path.stat().st_size:,} bytes: a TEI file is read whole, up to {DOCUMENT_BYTES >> 20} MiB",
+            hint="Cut the collection into one file a work.",
+        )
     parser = etree.XMLParser(resolve_entities="internal", no_network=True, load_dtd=False, remove_comments=True)
     try:
         return etree.parse(str(path), parser).getroot()
@@ -71,7 +76,8 @@ def _not_xml(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} is not well-formed XML: {error}")
 
 
-def _header(root: Any) -> dict[str, Any]:
+def header_of(root: Any) -> dict[str, Any]:
+    """Licence, date, author and metadata, as the fields of a `Raw`."""
     header = root.find(f"{TEI}teiHeader")
     if header is None:
         return {"licence": None, "created": None, "author": None, "metadata": {}}
@@ -79,7 +85,7 @@ def _header(root: Any) -> dict[str, Any]:
     author = header.find(f".//{TEI}titleStmt/{TEI}author")
     reference = header.find(f".//{TEI}publicationStmt//{TEI}ref")
     metadata = {
-        "title": _plain(title),
+        "title": plain(title),
         "identifier": root.get(f"{_XML}id", ""),
         "reference": reference.get("target", "") if reference is not None else "",
     }
@@ -95,16 +101,16 @@ def _licence(header: Any) -> str | None:
     # The publication statement licenses this encoding; a source description may license what it was made from.
     licence = header.find(f".//{TEI}publicationStmt//{TEI}licence")
     if licence is not None:
-        return str(licence.get("target") or _plain(licence)) or None
+        return str(licence.get("target") or plain(licence)) or None
     availability = header.find(f".//{TEI}publicationStmt//{TEI}availability")
-    return _plain(availability) or None
+    return plain(availability) or None
 
 
 def _first_edition(header: Any) -> str | None:
     for kind in ("firstEdition", "printSource", "originalSource"):
         date = header.find(f".//{TEI}bibl[@type='{kind}']/{TEI}date")
         if date is not None:
-            year = re.search(r"\d{4}", date.get("when") or _plain(date))
+            year = re.search(r"\d{4}", date.get("when") or plain(date))
             if year:
                 return year.group()
     return None
@@ -115,28 +121,29 @@ def _author(author: Any) -> str | None:
         return None
     surname, forename = author.find(f".//{TEI}surname"), author.find(f".//{TEI}forename")
     if surname is not None and forename is not None:
-        return f"{_plain(forename)} {_plain(surname)}"
-    return _plain(author) or None
+        return f"{plain(forename)} {plain(surname)}"
+    return plain(author) or None
 
 
-def _language(root: Any) -> str | None:
+def language_of(root: Any) -> str | None:
+    """What the root or the header declares."""
     declared = root.get(f"{_XML}lang")
     if declared is None:
         language = root.find(f".//{TEI}langUsage/{TEI}language")
         declared = language.get("ident") if language is not None else None
-    return None if declared is None else _ISO_639_1.get(declared, str(declared))
+    return language_code(declared)
 
 
-def _divisions(element: Any) -> Iterator[Any]:
+def divisions(element: Any) -> Iterator[Any]:
     """The element itself and every division below it that is text of the work, in reading order."""
     yield element
     for child in element:
         if not isinstance(child.tag, str) or _is_apparatus(child):
             continue
         if child.tag == f"{TEI}div":
-            yield from _divisions(child)
+            yield from divisions(child)
         else:
-            yield from (inner for inner in _divisions(child) if inner is not child)
+            yield from (inner for inner in divisions(child) if inner is not child)
 
 
 def _is_apparatus(element: Any) -> bool:
@@ -155,7 +162,7 @@ def _blocks(element: Any, *, nested: bool) -> Iterator[str]:
             continue
         name = etree.QName(child).localname
         if name == "l":
-            verses.append(_plain(child))
+            verses.append(plain(child))
             continue
         if verses:
             yield "\n".join(verses)
@@ -176,22 +183,22 @@ def _block(element: Any, name: str) -> str:
     if name == "sp":
         return _speech(element)
     if name == "lg":
-        return "\n".join(_plain(line) for line in element.iter(f"{TEI}l"))
-    return _plain(element)
+        return "\n".join(plain(line) for line in element.iter(f"{TEI}l"))
+    return plain(element)
 
 
 def _speech(sp: Any) -> str:
-    speaker = _plain(sp.find(f"{TEI}speaker")).rstrip(" .,:")
+    speaker = plain(sp.find(f"{TEI}speaker")).rstrip(" .,:")
     lines = []
     for element in sp.iter(f"{TEI}l", f"{TEI}p", f"{TEI}ab"):
-        line = _plain(element)
+        line = plain(element)
         if line:
             lines.append(line)
     spoken = "\n".join(lines)
     return f"{speaker} : {spoken}" if speaker and spoken else spoken
 
 
-def _plain(element: Any) -> str:
+def plain(element: Any) -> str:
     """The text of an element on one line, notes left out, line breaks of the source read as spaces."""
     if element is None:
         return ""
