@@ -2,13 +2,15 @@
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from fonderie.commands.options import add_json, add_store, console, positive
+from fonderie.core.errors import UsageError
 from fonderie.core.machine import Machine, available_cores
 from fonderie.core.progress import Silent, Terminal
 from fonderie.core.recipe import load_recipe
@@ -16,6 +18,9 @@ from fonderie.core.run import RunResult, check_recipe, run_recipe
 from fonderie.core.steps import find_step
 from fonderie.core.store import Store
 from fonderie.core.tombstones import lists_in_force
+
+if TYPE_CHECKING:
+    from fonderie.train.pricing import Assumptions, Price
 
 
 def add(verbs: Any) -> None:
@@ -27,6 +32,9 @@ def add(verbs: Any) -> None:
         "--set", action="append", default=[], metavar="CALL.PARAM=VALUE", help="override a parameter; recorded"
     )
     parser.add_argument("--check", action="store_true", help="validate the recipe and its sources; make nothing")
+    parser.add_argument(
+        "--mfu", type=_share, metavar="SHARE", help="with --check: price training at this share of a GPU's peak"
+    )
     parser.add_argument(
         "--workers", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
     )
@@ -40,27 +48,64 @@ def add(verbs: Any) -> None:
     parser.set_defaults(command=lambda options: (_check if options.check else _run)(options, console()))
 
 
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
+
+
 def _check(options: argparse.Namespace, screen: Console) -> int:
-    """Validate a recipe, find its sources and let every step refuse; make nothing."""
+    """Validate a recipe, find its sources, let every step refuse, price the training; make nothing."""
+    from fonderie.train.pricing import Assumptions, price_recipe
+
     recipe = load_recipe(options.recipe, options.set, find_step)
     tombstones = lists_in_force(recipe, options.store)
-    sources = check_recipe(recipe, recipe.names_until(options.until), tombstones)
+    names = recipe.names_until(options.until)
+    missing: list[str] = []
+    sources = check_recipe(recipe, names, tombstones, missing if recipe.data_elsewhere else None)
+    assumed = Assumptions() if options.mfu is None else Assumptions(mfu=options.mfu)
+    prices = price_recipe(recipe, names, assumed)
     if options.json:
         calls = {
             name: [source.name for files in found.values() for source in files] for name, found in sources.items()
         }
         lists = {source.name: source.entry.sha256 for source in tombstones}
-        screen.print_json(data={"recipe": recipe.name, "calls": calls, "tombstones": lists})
-    else:
-        files = sum(len(group) for found in sources.values() for group in found.values())
-        screen.print(f"{recipe.path} is right: {len(sources)} calls, {files} source files, every licence accepted.")
-        for source in tombstones:
-            screen.print(f"It would obey {escape(str(source.path))}", highlight=False, soft_wrap=True)
+        told = {"recipe": recipe.name, "calls": calls, "missing": missing, "tombstones": lists}
+        priced = [asdict(price) for price in prices]
+        screen.print_json(data={**told, "prices": priced, "assumptions": asdict(assumed)})
+        return 0
+    files = sum(len(group) for found in sources.values() for group in found.values())
+    screen.print(f"{recipe.path} is right: {len(sources)} calls, {files} source files, every licence accepted.")
+    if missing:
+        screen.print(f"Its data are elsewhere: {len(missing)} paths match nothing here, and a run will need them.")
+    for source in tombstones:
+        screen.print(f"It would obey {escape(str(source.path))}", highlight=False, soft_wrap=True)
+    for price in prices:
+        _print_price(price, assumed, screen)
     return 0
+
+
+def _print_price(price: "Price", assumed: "Assumptions", screen: Console) -> None:
+    size = f"[{price.call}] {price.parameters:,} parameters"
+    if price.tokens is None or price.flops is None or price.gpu_hours is None or price.kilowatt_hours is None:
+        screen.print(escape(f"{size}; its length is in epochs, so its cost depends on the documents."))
+        return
+    screen.print(
+        escape(f"{size}, {price.steps:,} steps, {price.tokens:,} tokens: {price.flops:.3g} FLOPs."), highlight=False
+    )
+    machine = f"{assumed.gpu} ({assumed.peak_flops / 1e12:,.0f} TFLOP/s, {assumed.gpu_watts:,.0f} W)"
+    screen.print(
+        f"  about {price.gpu_hours:,.4g} GPU-hours and {price.kilowatt_hours:,.4g} kWh: an estimate, for {machine} "
+        f"at an MFU of {assumed.mfu:.0%} and a PUE of {assumed.pue}.",
+        highlight=False,
+    )
 
 
 def _run(options: argparse.Namespace, screen: Console) -> int:
     """Run a recipe, and end with its release or with what each call came to."""
+    if options.mfu is not None:
+        raise UsageError("--mfu prices a training that is only checked: give it with --check")
     recipe = load_recipe(options.recipe, options.set, find_step)
     machine = Machine(
         workers=options.workers,

@@ -3,6 +3,7 @@
 FonderieError                 the thing, the place, the way out
 ├── UsageError                the request itself is wrong; exit status 2
 │   └── RecipeError           names the recipe, the call and the parameter
+│       └── NoSourceError     names the path that matches nothing
 ├── StoreError                names the file or folder of the store
 ├── InputError                names the input file, and the line or offset where it breaks
 ├── LicenceError              names the licence and the file that carries it
@@ -43,6 +44,10 @@ class UsageError(FonderieError):
 
 class RecipeError(UsageError):
     """The recipe is wrong: unknown step or parameter, bad value, missing or circular input."""
+
+
+class NoSourceError(RecipeError):
+    """A path or glob of the recipe matches no file here."""
 
 
 class StoreError(FonderieError):

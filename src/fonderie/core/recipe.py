@@ -18,7 +18,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fonderie.core.errors import InputError, RecipeError
+from fonderie.core.errors import InputError, NoSourceError, RecipeError
 from fonderie.core.hub_files import SCHEME, hub_sources
 from fonderie.core.manifest import describe_file
 from fonderie.core.step import Parameters, Policy, Source, Step, fields_with_role
@@ -61,6 +61,8 @@ class Recipe:
     text: str
     title: str
     description: str
+    data_elsewhere: bool
+    """The documents are not expected where the recipe is checked; a run needs them all the same."""
     policy: Policy
     calls: Mapping[str, Call]
     overrides: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ def load_recipe(path: Path, overrides: Sequence[str], find_step: Callable[[str],
         text=tables.text,
         title=str(tables.head.get("title", path.stem)),
         description=str(tables.head.get("description", "")),
+        data_elsewhere=tables.head.get("data_elsewhere", False) is True,
         policy=policy,
         calls=_in_running_order(calls, path),
         overrides=tuple(overrides),
@@ -136,9 +139,11 @@ def _read(path: Path) -> _Tables:
         if not _CALL_NAME.fullmatch(name):
             raise RecipeError(f"{path}: [{name!r}] is no name for a call", hint="Use letters, digits, _ and -.")
     head = data.pop("recipe", {})
-    unknown = sorted(set(head) - {"title", "description"})
+    unknown = sorted(set(head) - {"title", "description", "data_elsewhere"})
     if unknown:
-        raise RecipeError(f"{path}: [recipe] has no '{unknown[0]}'", hint="Known: title, description.")
+        raise RecipeError(
+            f"{path}: [recipe] has no '{unknown[0]}'", hint="Known: title, description, data_elsewhere."
+        )
     policy = data.pop("policy", {})
     if not data:
         raise RecipeError(f"{path} calls no step", hint="Each [table] with a `step` is one call.")
@@ -369,7 +374,7 @@ def _match(pattern: str, folder: Path, where: str) -> tuple[Path, list[Path]]:
     found = sorted(base / name for name in names)
     found = [path for path in found if not path.is_dir()]
     if not found:
-        raise RecipeError(
+        raise NoSourceError(
             f"{where}: no file matches {full}",
             hint=f"Give the right path in the recipe, or with --set {where}='…'",
         )

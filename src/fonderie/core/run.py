@@ -19,7 +19,7 @@ from rich.markup import escape
 from fonderie.core import environment
 from fonderie.core.digest import digest_bytes, digest_json, short
 from fonderie.core.energy import EnergyMeter
-from fonderie.core.errors import FonderieError, InputError, StepError, StoreError
+from fonderie.core.errors import FonderieError, InputError, NoSourceError, StepError, StoreError
 from fonderie.core.files import disk_full
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import InputEntry, request_key
@@ -99,13 +99,25 @@ def run_recipe(
 
 
 def check_recipe(
-    recipe: Recipe, names: list[str], tombstones: tuple[Source, ...] = ()
+    recipe: Recipe,
+    names: list[str],
+    tombstones: tuple[Source, ...] = (),
+    missing: list[str] | None = None,
 ) -> dict[str, dict[str, tuple[Source, ...]]]:
     """Find and hash the sources of these calls and let every step refuse, before anything is made.
 
-    `tombstones` are the lists in force: see `lists_in_force`.
+    `tombstones` are the lists in force: see `lists_in_force`. A path that matches nothing raises NoSourceError; if
+    there is a list of what is `missing`, its message goes there, and the call is checked without files.
     """
-    sources = {name: recipe.calls[name].sources() for name in names}
+    sources: dict[str, dict[str, tuple[Source, ...]]] = {}
+    for name in names:
+        try:
+            sources[name] = recipe.calls[name].sources()
+        except NoSourceError as error:
+            if missing is None:
+                raise
+            missing.append(error.message)
+            sources[name] = dict.fromkeys(recipe.calls[name].source_folders, ())
     for name in names:
         call = recipe.calls[name]
         if call.step.preflight is not None:

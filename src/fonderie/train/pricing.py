@@ -1,0 +1,73 @@
+"""What a training would cost, before anything runs: tokens, FLOPs, GPU-hours, energy. An estimate, never a measure.
+
+Imports no torch: recipes for a cluster are priced on a laptop.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fonderie.core.recipe import Call, Recipe
+from fonderie.train.duration import steps_in
+from fonderie.train.parameters import PretrainParameters
+
+STEP = "train.pretrain"
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """The machine that the estimate is for. Every figure of it is printed with the estimate."""
+
+    gpu: str = "H100 SXM"
+    peak_flops: float = 989e12
+    """Per second and GPU, dense bf16, as its maker states it (NVIDIA, H100 data sheet)."""
+    mfu: float = 0.35
+    """Share of the peak that training uses; torchtitan publishes 0.33 to 0.39 for 8 B parameters on these GPUs.
+    Lucie-7B's own logs come to 0.08, Luciole-8B's to 0.29 (derived from tokens per second and GPU)."""
+    gpu_watts: float = 700.0
+    """Of one GPU under load: the limit of its board (same data sheet). Its share of the host is not in it."""
+    pue: float = 1.2
+    """Energy of the whole data centre per energy of its machines; 1.2 is a good one."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """The estimate for one training."""
+
+    call: str
+    parameters: int
+    steps: int | None
+    """None where the duration is in epochs: it then depends on documents that nobody has read yet."""
+    tokens: int | None
+    flops: float | None
+    gpu_hours: float | None
+    kilowatt_hours: float | None
+
+
+def price_recipe(recipe: Recipe, names: list[str], assumptions: Assumptions) -> list[Price]:
+    """The estimate of every training among these calls."""
+    return [
+        price(name, recipe.calls[name].parameters, _vocabulary(recipe.calls[name], recipe.calls), assumptions)
+        for name in names
+        if recipe.calls[name].step.name == STEP
+    ]
+
+
+def price(call: str, params: Any, vocabulary: int, assumptions: Assumptions) -> Price:
+    """The estimate of one training with a vocabulary of this size."""
+    assert isinstance(params, PretrainParameters)
+    config = params.config_for(vocabulary)
+    if "epoch" in params.duration:
+        return Price(call, config.parameters, None, None, None, None, None)
+    steps = steps_in(params.duration, batch=params.batch, context=params.context, sequences=1)
+    tokens = steps * params.batch * params.context
+    flops = float(tokens * config.flops_per_token)
+    hours = flops / (assumptions.peak_flops * assumptions.mfu) / 3600
+    energy = hours * assumptions.gpu_watts * assumptions.pue / 1e3
+    return Price(call, config.parameters, steps, tokens, flops, hours, energy)
+
+
+def _vocabulary(call: Call, calls: Mapping[str, Call]) -> int:
+    (tokenizer,) = call.inputs["tokenizer"]
+    # Whatever step makes a tokenizer, its parameters say how many ids it will have.
+    return int(calls[tokenizer].parameters.model_dump()["vocabulary"])
