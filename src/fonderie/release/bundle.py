@@ -8,14 +8,14 @@ give the same release.
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field
 
 from fonderie.core.errors import LicenceError, ReleaseError
 from fonderie.core.machine import Machine
-from fonderie.core.manifest import InputEntry, list_files
+from fonderie.core.manifest import InputEntry, describe_file, list_files
 from fonderie.core.step import (
     Artifact,
     Inputs,
@@ -159,7 +159,9 @@ def bundle(inputs: Inputs, params: BundleParameters, out: Output, machine: Machi
     )
     for name, text in written.texts.items():
         _write(out.path / name, text)
-    index = index.model_copy(update={"files": tuple(list_files(out.path))})
+    # What was hashed above is not hashed again: checkpoints are large.
+    entries += [describe_file(out.path / name, name) for name in written.texts]
+    index = index.model_copy(update={"files": tuple(sorted(entries, key=lambda entry: PurePosixPath(entry.path)))})
     _write(out.path / INDEX, to_json(index.model_dump(mode="json")))
     out.statistics.update(
         files=len(index.files) + 1,
