@@ -68,6 +68,16 @@ UNREAD = (
     "You must delete all copies on request.",
     "You will send your modifications upstream.",
     "Licensed under the Wonderful Licence of Example Labs.",
+    "Corporations with more than ten staff are kindly told to look elsewhere.",
+    "This edition is a trial and expires after thirty days.",
+    "Hospitals are welcome; insurers are not.",
+    "Use at universities is free; everybody else pays.",
+    "The author retains the right to stop any deployment.",
+    "Selling is a privilege of the authors.",
+    "SELLING IS A PRIVILEGE OF THE AUTHORS.",
+    "La licence prend fin au bout d’un an.",
+    "Les banques et assurances ne sont pas concernées par cette licence.",
+    "Accès restreint aux partenaires du projet.",
 )
 """What no rule understands, or no reader of English and French: unknown at least, never free."""
 

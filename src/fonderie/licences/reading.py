@@ -9,6 +9,7 @@ from fonderie.licences.overlay import DESCRIBED
 from fonderie.licences.restrictions import RULES
 from fonderie.licences.texts import reference_names, reference_texts
 from fonderie.licences.verdict import Status, identify, judge
+from fonderie.licences.vocabulary import ADDRESS, DESCRIPTIVE, FOREIGN, NAMING, READABLE
 from fonderie.licences.words import FUNCTION_WORDS, Span, Words, fold, split, word_set
 
 LONGEST_SENTENCE = 400
@@ -90,21 +91,6 @@ _FILLER = word_set(
     "the a an of to and or in for by on with is are be this that these such any you your le la les de des du et"
 )
 
-_READABLE = FUNCTION_WORDS | word_set(
-    "license licenses software third party notice notices file files component components version library "
-    "project package author "
-    "authors contributors list source data model models following details see text texts copyright maintained "
-    "by"
-)
-"""Words by which English and French are known in a title or a list."""
-
-_FOREIGN = word_set(
-    "der die das und nur nicht fur ist von durch mit ein eine einer zu im dem den el los las y para solo sin "
-    "por con del una se "
-    "il gli che per senza della dello di e non o os nao com uma do da het een niet voor van en zijn wordt"
-)
-"""Function words of German, Spanish, Italian, Portuguese and Dutch, in which licences also restrict."""
-
 _OTHER_SCRIPT = re.compile(r"[\u0370-\u1dff\u2c00-\ud7ff\uf900-\ufaff]")
 
 
@@ -132,17 +118,39 @@ def read(words: Words, fresh: Sequence[bool], found: Sequence[tuple[str, Span]])
         if finding is None and ends_open is not None:
             finding = _restricting(words, Span(span.first, ends_open), new)
         findings = [finding] if finding else list(_unclear(words, span, new))
-        if not findings and inside[span.first] and inside[span.last - 1] and _is_put_in(words, span, fresh):
-            findings = [Finding("unknown", "a sentence was put into the text of the licence", words.excerpt(span))]
+        if not findings:
+            within = bool(inside[span.first] and inside[span.last - 1])
+            findings = list(_strange(words, span, fresh, within=within))
         yield from findings
 
 
-def _is_put_in(words: Words, span: Span, fresh: Sequence[bool]) -> bool:
-    """Whether a whole sentence, no notice, heading or address, stands where the reference has none."""
+def _strange(words: Words, span: Span, fresh: Sequence[bool], *, within: bool) -> Iterator[Finding]:
+    """A whole sentence of no known kind: rules know words, and a restriction may be said without any of theirs."""
     written = words.text[words.starts[span.first] : words.ends[span.last - 1]]
-    short = len(_ADDRESS.sub(" ", written).split()) < 5
     added = sum(fresh[span.first : span.last])
-    return not short and added >= 0.8 * (span.last - span.first) and not _is_benign(words.said(span))
+    if added < 0.8 * (span.last - span.first) or _is_benign(words.said(span)):
+        return
+    if within and len(ADDRESS.sub(" ", written).split()) >= 5:
+        yield Finding("unknown", "a sentence was put into the text of the licence", words.excerpt(span))
+    elif len(_not_descriptive(written, words.said(span))) > 1:
+        yield Finding("unknown", "a sentence does more than describe, name or point", words.excerpt(span))
+
+
+def _not_descriptive(written: str, said: str) -> list[str]:
+    """Words of a sentence that are neither names, nor describe a work, nor give; none if the sentence is a list."""
+    found = re.findall(r"[^\W\d_]+", ADDRESS.sub(" ", written))
+    plain_words = [fold(word) for word in found]
+    if not any(word in FUNCTION_WORDS for word in plain_words):
+        return []
+    # The first word of a sentence has a capital whatever it is.
+    common = {place for place, word in enumerate(found) if word.islower() or place == 0}
+    giving = {word for match in _FREEING.findall(said) for word in match.split()}
+    shouted = not any(word.islower() for word in found)
+    return [
+        word
+        for place, word in enumerate(plain_words)
+        if (shouted or place in common) and len(word) > 1 and word not in DESCRIPTIVE | giving
+    ]
 
 
 def _is_benign(said: str) -> bool:
@@ -166,7 +174,7 @@ def named(words: Words, span: Span) -> list[str]:
     """The licences that a sentence names, by SPDX name, identifier or a name of the overlay."""
     names = _names()
     written = words.text[words.starts[span.first] : words.ends[span.last - 1] + 1]
-    addresses = (identify(address.rstrip(".,;)>\"'")) for address in _ADDRESS.findall(written))
+    addresses = (identify(address.rstrip(".,;)>\"'")) for address in ADDRESS.findall(written))
     found, place = [identifier for identifier in addresses if identifier], span.first
     while place < span.last:
         for length in range(min(12, span.last - place), 0, -1):
@@ -233,8 +241,6 @@ def _unclear(words: Words, span: Span, new: set[int]) -> Iterator[Finding]:
         yield Finding("unknown", "a sentence refers to terms that are not in the text", line)
 
 
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S{1,300}|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,200}")
-
 _FREEING = re.compile(
     r" (?:commercial\w* (?:and|or|et|ou|as well as) non ?commercial\w*|non ?commercial\w* (?:and|or|et|ou|"
     r"as well as) commercial\w*|"
@@ -256,9 +262,9 @@ def _unreadable(written: str) -> bool:
     """Whether a sentence is in another script, or long and without the small words of English and French."""
     if len(_OTHER_SCRIPT.findall(written)) > 3:
         return True
-    found = re.findall(r"[^\W\d_]+", _ADDRESS.sub(" ", written))
+    found = re.findall(r"[^\W\d_]+", ADDRESS.sub(" ", written))
     lower = sum(word.islower() for word in found)
-    readable, foreign = (sum(fold(word) in known for word in found) for known in (_READABLE, _FOREIGN))
+    readable, foreign = (sum(fold(word) in known for word in found) for known in (READABLE, FOREIGN))
     return lower >= 4 and (readable * 8 < len(found) or (foreign >= 2 and foreign > readable))
 
 
@@ -304,25 +310,6 @@ def references(words: Words) -> list[str]:
     return [licence for span in words.sentences for licence in named(words, span)]
 
 
-_NAMING = word_set(
-    "license licenses licensed dual dually released release available distributed published provided under "
-    "the terms of this that it "
-    "is are be as a an all and or either at your option work works software program project package library "
-    "code source model models "
-    "weights data dataset datasets corpus documentation documents content contents text texts repository repo "
-    "file files in with see "
-    "details copy full version international v spdx identifier spdx https http www org by unless "
-    "otherwise stated noted c copyright "
-    "ce cet cette ces le la les l un une des de du d jeu jeux donnees diffuse diffusee diffuses diffusees "
-    "publie publiee publies "
-    "publiees distribue distribuee mis mise mises disposition est sont sous selon termes et ou logiciel "
-    "modele modeles poids corpus "
-    "oeuvre documents contenu contenus ouverte ouvertes texte textes depot fichier fichiers etalab creative "
-    "commons"
-)
-"""Words with which a text names its licence and says no more."""
-
-
 def beside_names(words: Words, names: Sequence[str]) -> str | None:
     """The first sentence that does more than name licences: what is named with a condition is not what is named."""
     known = _known(tuple(dict.fromkeys([*names, *_HEADERS])))
@@ -333,8 +320,8 @@ def beside_names(words: Words, names: Sequence[str]) -> str | None:
         for place in range(span.first, span.last):
             word = words.words[place]
             is_name = words.text[words.starts[place]].isupper() and word not in FUNCTION_WORDS
-            if word not in _NAMING and not word.isdigit() and not is_name:
+            if word not in NAMING and not word.isdigit() and not is_name:
                 line = words.excerpt(span)
-                if word not in "".join(_ADDRESS.findall(line)).lower():
+                if word not in "".join(ADDRESS.findall(line)).lower():
                     return line
     return None

@@ -51,6 +51,10 @@ def judge_text(text: str) -> TextVerdict:
     words = Words(text[:LONGEST_TEXT])
     if not len(words):
         return TextVerdict(None, 0.0, "unknown", ("the text is empty",), ())
+    said = " ".join(words.text.split()).removeprefix("SPDX-License-Identifier:").strip()
+    if _EXPRESSION.fullmatch(said) and (whole := judge(said)).status != "unknown":
+        deciding_name = () if whole.status == "free" else (said,)
+        return TextVerdict(whole.licence, 0.0, whole.status, (f"by name only: {whole.reason}",), deciding_name)
     pairs = [closest(words, claim) for claim in index().claims(words)]
     claims, residues = [claim for claim, _ in pairs], [residue for _, residue in pairs]
     described = recognise(words)
@@ -112,10 +116,7 @@ def _main(claims: list[Claim]) -> tuple[str | None, float]:
 
 
 def _named(words: Words) -> tuple[str | None, list[Finding]]:
-    """The licence, or expression of licences, that a short text names, and what its terms are."""
-    said = " ".join(words.text.split()).removeprefix("SPDX-License-Identifier:").strip()
-    if _EXPRESSION.fullmatch(said) and (whole := judge(said)).status != "unknown":
-        return whole.licence, [Finding(whole.status, f"by name only: {whole.reason}", said)]
+    """The licence that a short text names, and what its terms are."""
     names = references(words) if len(words) <= SHORT_TEXT else []
     if not names:
         return None, [Finding("unknown", "the text is none of the known licences", "")]
