@@ -23,6 +23,7 @@ from fonderie.corpus.formats import check_libraries, raws, stated_by
 from fonderie.corpus.read_parameters import STATE_THEIR_OWN, ReadParameters
 from fonderie.corpus.readers.raw import Raw
 from fonderie.corpus.rights import admit, licence_of
+from fonderie.corpus.sourcing import check_form, read_form
 from fonderie.corpus.tombstones import load_tombstones
 from fonderie.corpus.transform import Decision, drop, keep, write_shard
 
@@ -43,6 +44,7 @@ def refuse_early(params: ReadParameters, sources: Mapping[str, tuple[Source, ...
     """Judge what can be known before reading: libraries, the declared licence, each file's header, tombstones."""
     check_libraries(params)
     load_tombstones(sources.get(TOMBSTONES, ()))
+    _sourcing(params, sources)
     if params.licence is None and params.format in STATE_THEIR_OWN:
         return
     if params.licence is not None and not sources["path"]:  # only checked, far from the data
@@ -55,6 +57,19 @@ def refuse_early(params: ReadParameters, sources: Mapping[str, tuple[Source, ...
                 raise
             continue  # what is in quarantine needs no licence
         admit(licence_of(params.licence, stated, str(source.path)), params.policy, str(source.path))
+
+
+def _sourcing(params: ReadParameters, sources: Mapping[str, tuple[Source, ...]]) -> dict[str, Any] | None:
+    """What the sourcing form says, checked against the recipe; None if there is none."""
+    forms = sources.get("sourcing", ())
+    if not forms:
+        return None
+    if len(forms) > 1:
+        raise InputError(
+            f"the sourcing forms of {params.source} are {len(forms)} files", hint="A source has one form."
+        )
+    form, path = read_form(forms[0].path), str(forms[0].path)
+    return check_form(form, params.licence, params.collection_licence, params.policy, path)
 
 
 class _Group(NamedTuple):
@@ -88,6 +103,9 @@ def read(inputs: Inputs, params: ReadParameters, out: Output, machine: Machine) 
     out.statistics["sources"] = merge(result.sources for result in results)
     out.statistics["licences"] = {params.source: _sum(result.licences for result in results)}
     out.statistics["files"] = len(inputs.sources["path"])
+    sourcing = _sourcing(params, inputs.sources)
+    if sourcing is not None:
+        out.statistics["sourcing"] = {params.source: sourcing}
     counted = _sum(result.counted for result in results)
     if counted:
         out.statistics["counted"] = counted

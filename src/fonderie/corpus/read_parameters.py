@@ -73,6 +73,9 @@ class ReadParameters(Parameters):
     """SPDX identifier of the content's licence; may be left out where the files state it."""
     collection_licence: str | None = None
     """SPDX identifier of the licence of the collection, which does not license its content."""
+    sourcing: SourceFiles | None = None
+    """The sourcing form of this source, a TOML file: who holds it, under what rights, with whose personal data. It
+    must agree with the licences given here; see docs/guide/sources.md."""
     language: str | None = Field(default=None, min_length=2, max_length=3)
     """ISO 639 code, where the files do not state it."""
     restricted_rows: Literal["stop", "drop"] = "stop"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fonderie.core.manifest import Manifest
+from fonderie.core.manifest import FileEntry, Manifest
 from fonderie.corpus.hold_out import HELD_OUT, NOT_HELD_OUT
 from fonderie.evaluate.score import Score
 from fonderie.licences.verdict import judge
@@ -31,6 +31,11 @@ def _sources(manifest: Manifest, having: str) -> dict[str, dict[str, Any]]:
 def reads_sources(manifest: Manifest) -> bool:
     """Whether this step is where documents enter: it counts documents and has no upstream."""
     return bool(counted(manifest)) and not any(manifest.inputs.values())
+
+
+def document_files(manifest: Manifest) -> Sequence[FileEntry]:
+    """The files that a step read documents from; lists and forms that it was given beside them are none."""
+    return manifest.sources.get("path", [])
 
 
 def generates(manifest: Manifest) -> bool:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from fonderie.core.digest import short
 from fonderie.core.manifest import InputEntry, Manifest, files_digest, manifest_key
 from fonderie.core.run import LOCK_STEP
-from fonderie.release.account import upstream
+from fonderie.release.account import document_files, upstream
 from fonderie.release.layout import DOCUMENTS, TOKENS, ReleaseIndex, copied_files, manifest_name
 
 SHOWN = 8
@@ -183,7 +183,7 @@ def describe_chain(index: ReleaseIndex, manifests: Manifests, lock: LockRecord |
 
 
 def _origin(manifest: Manifest) -> str:
-    files = sum(len(entries) for entries in manifest.sources.values())
+    files = len(document_files(manifest))
     if files:
         return f"files named and hashed, not in this folder: {files:,}"
     return f"no file: composed by the step itself, seed {str(manifest.parameters.get('seed'))[:40]}"

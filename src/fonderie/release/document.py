@@ -12,8 +12,8 @@ from datetime import date
 from functools import cache
 from importlib.resources import files
 
+from fonderie.core.placeholders import is_placeholder
 from fonderie.release import words
-from fonderie.release.placeholders import is_placeholder
 from fonderie.release.publisher import FILE, Words
 from fonderie.release.tables import Column, Table, cell, markdown_table
 from fonderie.release.words import Language

@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict
 from fonderie.core.digest import digest_json
 from fonderie.core.document import FOLDER
 from fonderie.core.manifest import FileEntry, Manifest
-from fonderie.release.account import counted, reads_sources
+from fonderie.core.placeholders import is_placeholder
+from fonderie.release.account import counted, document_files, reads_sources
 from fonderie.release.attribution import Attribution
 from fonderie.release.energy import Electricity, EnergyAccount
 from fonderie.release.findings import Finding
 from fonderie.release.layout import ReleaseIndex, manifest_name
-from fonderie.release.placeholders import is_placeholder
 from fonderie.release.publisher import Publisher
 from fonderie.release.records import Report, SourceReport
 
@@ -128,9 +128,7 @@ class Facts:
 
     def source_files(self, source: str) -> list[FileEntry]:
         """The files that a source was read from, named and hashed; none if it was generated."""
-        return [
-            entry for manifest in self.readers(source) for entries in manifest.sources.values() for entry in entries
-        ]
+        return [entry for manifest in self.readers(source) for entry in document_files(manifest)]
 
     def manifest_file(self, manifest: Manifest) -> str:
         """Where the release holds a manifest."""

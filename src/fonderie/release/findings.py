@@ -12,7 +12,7 @@ from typing import Any
 
 from fonderie.core.manifest import FileEntry, Manifest
 from fonderie.licences.verdict import judge
-from fonderie.release.account import counted, generates, reads_sources
+from fonderie.release.account import counted, document_files, generates, reads_sources
 from fonderie.release.finding import (
     EVIDENCE_SHOWN,
     FINDINGS_ORDER,
@@ -228,7 +228,7 @@ def _generated(source: SourceReport, readers: Sequence[Manifest], files: Files) 
 
 
 def _read(source: SourceReport, readers: Sequence[Manifest], included: Published, files: Files) -> Finding:
-    read = [entry for manifest in readers for entries in manifest.sources.values() for entry in entries]
+    read = [entry for manifest in readers for entry in document_files(manifest)]
     restricted = restrictions(source, readers)
     provided = included.whole and source.tokens > 0 and bool(source.licences)
     if provided:
@@ -267,8 +267,10 @@ def _read(source: SourceReport, readers: Sequence[Manifest], included: Published
             *(
                 item
                 for manifest in readers
-                for entries in manifest.sources.values()
-                for item in evidence_in(files, manifest_name(manifest.key), "sources", _first_of(entries))
+                if document_files(manifest)
+                for item in evidence_in(
+                    files, manifest_name(manifest.key), "sources", _first_of(document_files(manifest))
+                )
             ),
         ),
     )

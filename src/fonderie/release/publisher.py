@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from fonderie.core.errors import ReleaseError
+from fonderie.core.placeholders import is_placeholder
 from fonderie.core.step import Source
 from fonderie.release.energy import Electricity
-from fonderie.release.placeholders import is_placeholder
 
 FILE = "publisher.toml"
 EXAMPLE = "recipes/publisher.example.toml"

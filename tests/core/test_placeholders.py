@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fonderie.release.placeholders import is_placeholder
+from fonderie.core.placeholders import is_placeholder
 
 
 @pytest.mark.parametrize(
