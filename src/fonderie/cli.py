@@ -19,7 +19,8 @@ from fonderie.core.environment import installed_version
 from fonderie.core.errors import FonderieError
 
 COMMANDS = (
-    *("run", "show", "why", "verify", "replay", "sign", "audit", "licence", "watch", "erase", "chat", "doctor"),
+    *("run", "show", "why", "verify", "replay", "sign", "audit", "licence", "evidence", "watch", "erase", "chat"),
+    "doctor",
 )
 """In the order of the help; each is a module of fonderie.commands."""
 

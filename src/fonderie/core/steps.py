@@ -16,6 +16,7 @@ STEPS = {
     "corpus.ngram": "fonderie.corpus.ngram.train:train_ngrams",
     "corpus.filter": "fonderie.corpus.filter:filter_documents",
     "corpus.redact": "fonderie.corpus.redact:redact",
+    "corpus.optout": "fonderie.corpus.optout.step:optout",
     "corpus.dedup": "fonderie.corpus.dedup:dedup",
     "corpus.dedup_passages": "fonderie.corpus.dedup_passages:dedup_passages",
     "corpus.decontaminate": "fonderie.corpus.decontaminate:decontaminate",
