@@ -6,6 +6,7 @@ stays, by one rule (fonderie.corpus.dedup_order), and the ledger of the others n
 """
 
 import shutil
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -22,8 +23,9 @@ from fonderie.corpus.dedup_survey import Corpus, Wanted, survey_shard
 
 __all__ = ["EXACT", "NEAR", "SAME_URL", "DedupParameters", "dedup"]
 
-_GRAMS_AT_ONCE = 1 << 24
-"""Grams compared before their memory is given back: 64 MB."""
+_GRAMS_AT_ONCE = 1 << 20
+"""Grams compared before the pages they were read from are given back. A system maps some sixteen pages around each
+one that is read: up to thirty times as much memory."""
 
 
 class DedupParameters(Parameters):
@@ -130,19 +132,29 @@ def _drop_near(corpus: Corpus, fates: Fates, near: float) -> None:
         documents = rows.columns["row"] + corpus.firsts[rows.shards]
         alive = fates.reasons[documents] == 0
         documents, groups = documents[alive], repeated(rows.keys[alive])
-        # A group's grams are read at most once; pieces of bounded size give their pages back between them.
-        read = np.cumsum([0, *(lengths[documents[a:b]].sum() for a, b in groups.tolist())])
-        borders = np.searchsorted(read, np.arange(0, read[-1] + _GRAMS_AT_ONCE, _GRAMS_AT_ONCE))
-        for a, b in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True):
-            kernels.link(near, documents, groups[a:b], grams, starts, lengths, leader, *table)
+        for some in _in_pieces(np.array([lengths[documents[a:b]].sum() for a, b in groups.tolist()], np.int64)):
+            kernels.link(near, documents, groups[some], grams, starts, lengths, leader, *table)
             release(grams)
     kernels.settle(leader)
     joined = np.flatnonzero((np.bincount(leader, minlength=len(corpus)) > 1)[leader])
     gone = _keep_best(corpus, fates, joined, leader[joined], NEAR)
     found = np.empty(len(gone), np.float64)
-    kernels.similarities(gone, fates.keepers[gone], grams, starts, lengths, *table, found)
+    stays = fates.keepers[gone]
+    for some in _in_pieces(lengths[gone] + lengths[stays]):
+        kernels.similarities(gone[some], stays[some], grams, starts, lengths, *table, found[some])
+        release(grams)
     fates.similarities[gone] = found
-    release(grams)
+
+
+def _in_pieces(grams: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Slices of comparisons that read a bounded number of grams each, or one comparison that reads more."""
+    read = np.cumsum(grams)
+    start = 0
+    while start < len(grams):
+        before = int(read[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(read, before + _GRAMS_AT_ONCE, "right")))
+        yield slice(start, stop)
+        start = stop
 
 
 def _keep_best(

@@ -48,8 +48,8 @@ class DedupPassagesParameters(Parameters):
     unit: Unit
     """Paragraphs are parted by blank lines; substrings may begin and end anywhere, and are cut at word borders."""
     at_least: int = Field(default=200, ge=16)
-    """UTF-8 bytes that a passage must have to be cut; shorter ones are headings, formulas, names. 200 bytes are the
-    50 tokens of Lee et al. (arXiv 2107.06499, section 4.1)."""
+    """UTF-8 bytes that a passage must have to be cut; shorter ones are headings, formulas, names. 200 bytes are
+    about the 50 tokens of Lee et al. (arXiv 2107.06499)."""
 
 
 def _has_what_it_needs(params: DedupPassagesParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:
