@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fonderie.corpus.kernels.classes import PUNCTUATION, TERMINAL, flags, folding
-from fonderie.corpus.kernels.measure import COLUMNS, Kernel, word_lists
+from fonderie.corpus.kernels.measure import COLUMNS, Kernel
+from fonderie.corpus.kernels.words import word_lists
 
 TOKEN = re.compile(r"\w+(?:-\w+)*['’]?|[^\w\s]+")
 WORD = re.compile(r"\w+(?:-\w+)*['’]?")

@@ -1,7 +1,6 @@
 """All measures of a document in one pass: decode, split, count words, lines and repetitions."""
 
-from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +26,13 @@ from fonderie.corpus.kernels.lines import (
     symbols,
 )
 from fonderie.corpus.kernels.repetition import duplicate_grams, duplicate_paragraphs, top_gram
-from fonderie.corpus.kernels.tables import BASE, TUPLE_BASE, find, mask_for
+from fonderie.corpus.kernels.tables import BASE
 from fonderie.corpus.kernels.tokens import decode, folded_hash, hash_tokens, split
+from fonderie.corpus.kernels.words import WordLists, distinct, folded_words
 
 SHORT_LINE: Final = 30
 """Characters of a line that FineWeb calls short (arXiv 2406.17557, section 3.5)."""
 _POWERS: Final = 4096
-_LIKELY_MASK: Final = np.uint64(4095)
 _LOREM: Final = np.array([ord(letter) for letter in "lorem ipsum"], np.int32)
 
 # What a rule may need beyond the basic counts; a kernel does only what is asked.
@@ -90,22 +89,6 @@ _STOP_AT: Final = _FIRST[STOP]
 _FOLDED_AT: Final = _FIRST[FOLDED]
 
 Bytes = npt.NDArray[np.uint8]
-Hashes = npt.NDArray[np.uint64]
-
-
-class WordLists(NamedTuple):
-    """Words to look for, as sorted hashes."""
-
-    exact: Hashes
-    """Stop words that count one by one, as they are written."""
-    stop: Hashes
-    """All stop words, folded; where there are none, what counts them is unknown (NaN)."""
-    listed: Hashes
-    """Phrases of the user's lists, folded."""
-    sizes: npt.NDArray[np.int64]
-    """The numbers of words that the phrases have."""
-    likely: Bytes
-    """1 for the low bits of the hashes of all stop words: most words need no look at the lists."""
 
 
 @njit(cache=True, nogil=True)
@@ -196,72 +179,6 @@ def _repetition(
 
 
 @njit(cache=True, nogil=True)
-def _folded(classes: Any, starts: Any, folded: Any, tokens: int, words: Any, table: Any, out: Any) -> None:
-    keys, stamps, counts, state = table
-    _, stop, listed, sizes, likely = words
-    mask = mask_for(tokens)
-    total = best = stopped = 0
-    state[0] += 1
-    stamp = state[0]
-    for token in range(tokens):
-        if not classes[starts[token]] & WORD:
-            continue
-        total += 1
-        slot = find(keys, stamps, mask, stamp, folded[token])
-        if stamps[slot] != stamp:
-            stamps[slot] = stamp
-            keys[slot] = folded[token]
-            counts[slot] = 0
-        counts[slot] += 1
-        best = max(best, counts[slot])
-        if likely[folded[token] & _LIKELY_MASK]:
-            stopped += _among(stop, folded[token])
-    out[0] = best / total if total else 0.0
-    out[1] = stopped / total if total else 0.0
-    if not stop.size:
-        out[1] = np.nan
-    out[2] = _phrases(folded, tokens, listed, sizes)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _among(wanted: Any, key: Any) -> bool:
-    place = np.searchsorted(wanted, key)
-    return bool(place < wanted.size and wanted[place] == key)
-
-
-@njit(cache=True, nogil=True)
-def _phrases(folded: Any, tokens: int, listed: Any, sizes: Any) -> int:
-    """Occurrences of listed phrases; `sizes` says how many tokens the phrases have."""
-    found = 0
-    for n in sizes:
-        for i in range(tokens - n + 1):
-            key = folded[i]
-            for j in range(i + 1, i + n):
-                key = key * TUPLE_BASE + folded[j]
-            found += _among(listed, key)
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _distinct(hashes: Any, tokens: int, wanted: Any, likely: Any) -> float:
-    """How many of the wanted hashes are there; NaN if none is wanted."""
-    if not wanted.size:
-        return np.nan
-    seen = np.zeros(wanted.size, np.uint8)
-    found = 0
-    for token in range(tokens):
-        if not likely[hashes[token] & _LIKELY_MASK]:
-            continue
-        place = np.searchsorted(wanted, hashes[token])
-        if place < wanted.size and wanted[place] == hashes[token] and not seen[place]:
-            seen[place] = 1
-            found += 1
-            if found == wanted.size:
-                break
-    return found
-
-
-@njit(cache=True, nogil=True)
 def _measure(
     data: Any,
     offsets: Any,
@@ -288,11 +205,11 @@ def _measure(
         if needs & REPETITION:
             _repetition(hashes, prefix, lengths, tokens, count, powers, tables[0], into[_REPETITION_AT:])
         if needs & STOP:
-            into[_STOP_AT] = _distinct(hashes, tokens, words[0], words[4])
+            into[_STOP_AT] = distinct(hashes, tokens, words[0], words[4])
         if needs & FOLDED:
             for token in range(tokens):
                 folded[token] = folded_hash(points, starts[token], ends[token], fold[0], fold[1])
-            _folded(classes, starts, folded, tokens, words, tables[0], into[_FOLDED_AT:])
+            folded_words(classes, starts, folded, tokens, words, tables[0], into[_FOLDED_AT:])
 
 
 @njit(cache=True, nogil=True)
@@ -333,34 +250,6 @@ def powers_of_base() -> npt.NDArray[np.uint64]:
         values[exponent] = value
         value = value * int(BASE) % (1 << 64)
     return values
-
-
-def word_lists(exact: Iterable[str], stop: Iterable[str], phrases: Iterable[tuple[str, ...]]) -> WordLists:
-    """Hash words and phrases as the kernel does; phrases come split into tokens."""
-    listed = {phrase_hash(tuple(map(str.casefold, phrase))): len(phrase) for phrase in phrases if phrase}
-    few = np.array(sorted({text_hash(word) for word in exact}), np.uint64)
-    every = np.array(sorted({text_hash(word.casefold()) for word in stop}), np.uint64)
-    likely = np.zeros(int(_LIKELY_MASK) + 1, np.uint8)
-    likely[few & _LIKELY_MASK] = likely[every & _LIKELY_MASK] = 1
-    return WordLists(
-        few, every, np.array(sorted(listed), np.uint64), np.array(sorted(set(listed.values())), np.int64), likely
-    )
-
-
-def phrase_hash(words: tuple[str, ...]) -> int:
-    """The hash that kernels give to a sequence of words."""
-    value = text_hash(words[0])
-    for word in words[1:]:
-        value = (value * int(TUPLE_BASE) + text_hash(word)) % (1 << 64)
-    return value
-
-
-def text_hash(text: str) -> int:
-    """The hash that kernels give to a word."""
-    value = 0
-    for character in text:
-        value = (value * int(BASE) + ord(character) + 1) % (1 << 64)
-    return value
 
 
 class Kernel:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fonderie.corpus.kernels.measure import COLUMNS, Kernel, WordLists
+from fonderie.corpus.kernels.measure import COLUMNS, Kernel
+from fonderie.corpus.kernels.words import WordLists
 from fonderie.corpus.measures import LANGUAGE_CHARACTERS, identify
 from fonderie.corpus.ngram.model import Ngrams
 from fonderie.corpus.rules.lists import UrlList, read_phrases, url_of, words_for

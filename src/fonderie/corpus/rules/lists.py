@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fonderie.core.errors import InputError
-from fonderie.corpus.kernels.measure import WordLists, word_lists
+from fonderie.corpus.kernels.words import WordLists, word_lists
 from fonderie.corpus.measures import TOKEN
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ class Phrase(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
-    drops: str
+    drops: Literal["line", "document"]
 
     @property
     def reason(self) -> str:
