@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
 
+from fonderie.commands.examples import marked, visible
 from fonderie.commands.options import add_json, add_store, console, print_json
 
 if TYPE_CHECKING:
-    from fonderie.trace.why import Trail
+    from fonderie.trace.why import Fate, Trail
 
 STEPS_SHOWN = 12
+INDENT = 17
 
 
 def add(verbs: Any) -> None:
@@ -43,11 +47,9 @@ def _print_trails(trails: "list[Trail]", query: str, screen: Console) -> None:
     for trail in trails:
         screen.print(f"[bold]{trail.id}[/bold]", highlight=False)
         screen.print(f"  {escape(trail.source)}: {escape(trail.origin)}", highlight=False)
-        screen.print(f"  “{escape(trail.excerpt)}…”", style="italic", highlight=False)
+        screen.print(f"  “{escape(visible(trail.excerpt))}…”", style="italic", highlight=False)
         for fate in trail.fates:
-            colour = {"kept": "green", "edited": "yellow", "dropped": "red"}[fate.fate]
-            said = ": ".join(part for part in (fate.reason, fate.detail) if part)
-            screen.print(f"  {fate.call:<14} [{colour}]{fate.fate:<8}[/{colour}] {escape(said)}", highlight=False)
+            _print_fate(fate, screen)
         for place in trail.tokens:
             last = place.first + place.length - 1
             screen.print(
@@ -63,3 +65,20 @@ def _print_trails(trails: "list[Trail]", query: str, screen: Console) -> None:
                     else f"  {call:<14} never seen",
                     highlight=False,
                 )
+
+
+def _print_fate(fate: "Fate", screen: Console) -> None:
+    colour = {"kept": "green", "edited": "yellow", "dropped": "red"}[fate.fate]
+    said = ": ".join(part for part in (fate.reason, fate.detail) if part)
+    screen.print(f"  {fate.call:<14} [{colour}]{fate.fate:<8}[/{colour}] {escape(said)}", highlight=False)
+    if fate.changes:
+        screen.print(Padding(marked(fate.changes), (0, 0, 0, INDENT)))
+    if fate.instead is not None:
+        stays = fate.instead
+        screen.print(
+            f"{'':<{INDENT}}kept instead: {stays.id} from {escape(stays.source)}: {escape(stays.origin)}",
+            highlight=False,
+        )
+        screen.print(
+            Padding(Text(f"“{visible(stays.excerpt)}”", style="italic"), (0, 0, 0, INDENT)), highlight=False
+        )

@@ -74,6 +74,19 @@ def to_html(
     _make_accessible(tokens)
     body = reader.renderer.render(tokens, reader.options, {})
     body = body.replace("<table>", '<div class="wide">\n<table>').replace("</table>", "</table>\n</div>")
+    return standing_alone(body, title=title, language=language, skip=skip, links=links)
+
+
+def standing_alone(
+    body: str,
+    *,
+    title: str,
+    language: Language,
+    skip: str,
+    links: Sequence[tuple[str, str, str]] = (),
+    style: str = "",
+) -> str:
+    """A page around a body that is HTML already, with all that people wrote escaped; `style` adds to ours."""
     head = "".join(
         f'<a href="{html.escape(address)}" lang="{there}" hreflang="{there}">{html.escape(words)}</a>'
         for address, words, there in links
@@ -82,7 +95,7 @@ def to_html(
         f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
         f'<a class="skip" href="#content">{html.escape(skip)}</a>\n'
         + (f"<nav>{head}</nav>\n" if head else "")
         + f'<main id="content">\n{body}</main>\n</body>\n</html>\n'

@@ -11,6 +11,9 @@ from fonderie.core.errors import UsageError
 from fonderie.core.ledger import FOLDER as LEDGER
 from fonderie.core.step import Artifact
 from fonderie.core.store import Store
+from fonderie.trace.changes import Piece
+from fonderie.trace.clusters import Member, kept_instead
+from fonderie.trace.examples import Name, edit_shown
 
 MATCHES_SHOWN = 5
 EXCERPT_BEFORE, EXCERPT_LENGTH = 40, 160
@@ -28,6 +31,10 @@ class Fate:
     detail: str | None
     id: str
     id_after: str | None
+    instead: Member | None = None
+    """The document that stays in its place, where it was a repetition; found through copies of copies."""
+    changes: tuple[Piece, ...] = ()
+    """Of an edit: the first of them, with a little of what stands around."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +164,19 @@ def _one_fate(trail: Trail, call: str, artifact: Artifact, document_id: str | No
         wanted &= ds.field("id") == document_id
     rows = ds.dataset(artifact.path / LEDGER, format="parquet").to_table(filter=wanted)
     for row in rows.to_pylist()[:1]:
+        fate, after = row["fate"], row["id_after"]
+        name = Name(row["id"], trail.source, trail.origin)
         trail.fates.append(
             Fate(
-                call, artifact.manifest.step, row["fate"], row["reason"], row["detail"], row["id"], row["id_after"]
+                call=call,
+                step=artifact.manifest.step,
+                fate=fate,
+                reason=row["reason"],
+                detail=row["detail"],
+                id=row["id"],
+                id_after=after,
+                instead=kept_instead(artifact, row["detail"]) if fate == "dropped" else None,
+                changes=edit_shown(artifact, name, after) if fate == "edited" else (),
             )
         )
         if row["id_after"] is not None:

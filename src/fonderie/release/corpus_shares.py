@@ -1,0 +1,87 @@
+"""What a corpus is made of, before the steps and after: languages, licences, lengths, streamed from documents."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fonderie.core.document import shard_paths
+from fonderie.core.step import Artifact
+from fonderie.release.account import branches, counted, packed, reads_sources
+
+NOT_DECLARED = "not declared"
+BINS = 40
+"""Of lengths, a power of two each: the last begins at half a terabyte."""
+ROWS = 1_000
+
+
+@dataclass
+class Shares:
+    """Counts of some artifacts' documents."""
+
+    documents: int = 0
+    size_bytes: int = 0
+    languages: Counter[str] = field(default_factory=Counter)
+    """UTF-8 bytes of text by declared language."""
+    licences: Counter[str] = field(default_factory=Counter)
+    """The same by licence of the content."""
+    lengths: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    """Documents by length: in bin n those of 2^n bytes and more, and fewer than 2^(n+1)."""
+
+
+def measure(artifacts: Iterable[Artifact]) -> Shares:
+    """The shares of all documents of some artifacts."""
+    shares = Shares()
+    for artifact in artifacts:
+        for path in shard_paths(artifact.path):
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=ROWS, columns=["licence", "language", "text"]):
+                    _add(shares, batch)
+    return shares
+
+
+def _add(shares: Shares, batch: Any) -> None:
+    sizes = pc.cast(pc.binary_length(batch.column("text")), pa.int64())
+    shares.documents += len(batch)
+    shares.size_bytes += pc.sum(sizes).as_py() or 0
+    shares.languages.update(_sums(pc.fill_null(batch.column("language"), NOT_DECLARED), sizes))
+    shares.licences.update(_sums(batch.column("licence"), sizes))
+    # frexp(size) is exact where a logarithm is not: 2^n bytes belong to bin n.
+    exponents = np.frexp(np.maximum(sizes.to_numpy(zero_copy_only=False), 1))[1] - 1
+    shares.lengths += np.bincount(np.minimum(exponents, BINS - 1), minlength=BINS)
+
+
+def _sums(names: Any, sizes: Any) -> dict[str, int]:
+    table = pa.table({"name": names, "size": sizes}).group_by("name").aggregate([("size", "sum")])
+    return dict(zip(table["name"].to_pylist(), table["size_sum"].to_pylist(), strict=True))
+
+
+def ends(artifacts: Mapping[str, Artifact]) -> tuple[list[Artifact], list[Artifact]]:
+    """Where documents enter on their way to training, and where they end: in what is packed, or is last so far."""
+    manifests = [artifact.manifest for artifact in artifacts.values()]
+    where = branches(manifests)
+    training = [artifact for artifact in artifacts.values() if where.get(artifact.key) == "training"]
+    read = [artifact for artifact in training if reads_sources(artifact.manifest)]
+    packs = [artifact for artifact in artifacts.values() if packed(artifact.manifest)]
+    if packs:
+        return _distinct(read), _distinct(one for pack in packs for one in pack.upstream.get("documents", ()))
+    fed = {parent.key for artifact in training for parent in artifact.upstream.get("documents", ())}
+    return _distinct(read), _distinct(
+        artifact for artifact in training if artifact.key not in fed and counted(artifact.manifest)
+    )
+
+
+def _distinct(artifacts: Iterable[Artifact]) -> list[Artifact]:
+    return list({artifact.key: artifact for artifact in artifacts}.values())
+
+
+def lengths_from_to(*shares: Sequence[int]) -> tuple[int, int]:
+    """The first and last bin that any of the histograms has something in; 0, 0 if none has."""
+    some = np.flatnonzero(np.sum(np.asarray(shares), axis=0))
+    return (int(some[0]), int(some[-1])) if len(some) else (0, 0)
