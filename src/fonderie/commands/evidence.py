@@ -93,11 +93,12 @@ def _fetch(options: argparse.Namespace) -> int:
         print_json({"sites": len(asked.sites), "not_addresses": asked.skipped, **vars(counts)})
         return 0
     screen.print(
-        f"{len(asked.sites):,} sites: {counts.found:,} files found, {counts.absent:,} not there, "
+        f"Asked {len(asked.sites):,} {'site' if len(asked.sites) == 1 else 'sites'}: "
+        f"{counts.found:,} files found, {counts.absent:,} not there, "
         f"{counts.unreachable:,} unreachable, {counts.known:,} known, {counts.left_alone:,} pages left alone."
     )
     where = escape(str(options.out))
-    screen.print(f'Evidence: {where}; in a recipe, corpus.optout with evidence = "{where}/**"', soft_wrap=True)
+    screen.print(f'Evidence: {where}; in a recipe, corpus.optout with evidence = "{where}/**/*"', soft_wrap=True)
     return 0
 
 

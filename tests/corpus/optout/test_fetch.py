@@ -224,18 +224,21 @@ def test_pages_are_asked_for_only_where_robots_txt_lets_everyone(fetcher: Fetche
     robots = f"User-agent: GPTBot\nDisallow: /a\n\nUser-agent: {AGENT}\nDisallow: /b\n".encode()
     page = b'<head><meta name="tdm-reservation" content="1"></head><body>' + b"texte " * 1_000
     reply = (200, {"Content-Usage": "train-ai=n", "Set-Cookie": "a=b"}, page)
+    plain = (200, {"Content-Type": "text/plain"}, b"Le texte lui-meme.")
     with (
-        serve({"/robots.txt": robots, "/c": reply}) as open_site,
+        serve({"/robots.txt": robots, "/c": reply, "/d": plain}) as open_site,
         serve({"/robots.txt": 500, "/c": reply}) as closed,
     ):
-        urls = [f"{open_site.url}/{name}" for name in "abcc"]
+        urls = [f"{open_site.url}/{name}" for name in "abccd"]
         collect(fetcher, tmp_path, *urls, f"{closed.url}/c", pages=True)
-        assert [path for path in open_site.paths if len(path) == 2] == ["/c"]
+        assert [path for path in open_site.paths if len(path) == 2] == ["/c", "/d"]
         assert "/c" not in closed.paths
     (record,) = Evidence([tmp_path]).about("page", f"{open_site.url}/c")
     assert record.headers == {"content-usage": "train-ai=n"}
     assert record.sha256 is not None
     assert Evidence([tmp_path]).data(record.sha256) == page.partition(b"<body")[0]
+    (record,) = Evidence([tmp_path]).about("page", f"{open_site.url}/d")
+    assert (record.answer, record.size_bytes) == ("found", 0), "the text itself is no evidence, and is not kept"
 
 
 def test_an_index_line_that_is_none_is_named(tmp_path: Path) -> None:
@@ -278,7 +281,7 @@ def test_the_command_asks_and_counts(tmp_path: Path, capsys: pytest.CaptureFixtu
             "left_alone": 0,
         }
         assert main([*words, "--pause", "0", "--limit", "1"]) == 0
-    assert "1 sites: 0 files found, 0 not there, 0 unreachable, 3 known" in capsys.readouterr().out
+    assert "1 site: 0 files found, 0 not there, 0 unreachable, 3 known" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def judged(tmp_path: Path, pattern: str, workers: int = 1, **given: Any) -> tupl
 def test_the_ledger_holds_signal_hash_date_and_decision_of_each_document(tmp_path: Path) -> None:
     robots = "User-agent: GPTBot\nDisallow: /prive"
     site(tmp_path / "evidence", robots=robots)
-    artifact, out = judged(tmp_path, f"{tmp_path}/evidence/**")
+    artifact, out = judged(tmp_path, f"{tmp_path}/evidence/**/*")
     assert texts(artifact) == ["Le conte numéro 1.", "Un roman."]
     entries: list[Entry] = ledger(artifact)
     assert [entry.reason for entry in entries] == [
@@ -238,14 +238,14 @@ def test_without_evidence_everything_from_the_web_is_dropped(tmp_path: Path) -> 
 
 def test_a_policy_that_keeps_the_unknown_says_how_much_it_kept(tmp_path: Path) -> None:
     site(tmp_path / "evidence")
-    _, out = judged(tmp_path, f"{tmp_path}/evidence/**", missing="keep", page_missing="keep")
+    _, out = judged(tmp_path, f"{tmp_path}/evidence/**/*", missing="keep", page_missing="keep")
     assert out.statistics["opt_out"]["test"]["unknown, kept"] == 2
 
 
 def test_two_workers_write_the_same_bytes(tmp_path: Path) -> None:
     site(tmp_path / "evidence", robots="User-agent: GPTBot\nDisallow: /prive")
-    one, _ = judged(tmp_path, f"{tmp_path}/evidence/**")
-    two, _ = judged(tmp_path, f"{tmp_path}/evidence/**", workers=2)
+    one, _ = judged(tmp_path, f"{tmp_path}/evidence/**/*")
+    two, _ = judged(tmp_path, f"{tmp_path}/evidence/**/*", workers=2)
     files = [path.relative_to(one.path) for path in sorted(one.path.rglob("*.parquet"))]
     assert len(files) == 4
     assert all((one.path / name).read_bytes() == (two.path / name).read_bytes() for name in files)
@@ -256,7 +256,7 @@ def test_evidence_that_is_altered_or_incomplete_stops_the_build(tmp_path: Path) 
     (raw,) = (tmp_path / "evidence" / RAW).iterdir()
     raw.write_text("User-agent: Nobody")
     with pytest.raises(InputError, match="missing or altered"):
-        judged(tmp_path, f"{tmp_path}/evidence/**")
+        judged(tmp_path, f"{tmp_path}/evidence/**/*")
     with pytest.raises(InputError, match=r"exemple\.fr/robots\.txt"):
         judged(tmp_path, f"{tmp_path}/evidence/{INDEX}", workers=2)
 

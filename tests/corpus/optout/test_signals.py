@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from protego import Protego
 
 from fonderie.corpus.optout import noai, tdmrep
 from fonderie.corpus.optout.addresses import Address, matches, parse_address, stated_url
@@ -161,6 +162,38 @@ def test_a_disallow_wins_whatever_stands_before_it(lines: list[str], agent: str)
     if lines and lines[-1].startswith("User-agent"):
         text = text.replace("Sitemap: /s", "Crawl-delay: 1")
     assert Robots(text.encode()).refuses(at("/b")) is not None
+
+
+RULES = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "User-agent: *",
+                "user agent GPTBot",
+                "USERAGENT: meta",
+                "User-agent: bot",
+                "User-agent: *GPTBot*",
+                "\r",
+            ),
+            *(
+                "User-agent: Google",
+                "\x0buser-agent:CCBot # a",
+                "Disallow: /",
+                "Disallow: /b",
+                "Allow: /",
+                "Allow: /b$",
+            ),
+        ]
+    ),
+    max_size=14,
+)
+
+
+@given(RULES)
+def test_agents_that_fare_alike_are_asked_for_once(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    kept_out = [agent for agent in AGENTS if not Protego.parse(text).can_fetch("https://exemple.fr/b", agent)]
+    assert Robots(text.encode()).refuses(at("/b")) == (kept_out[0] if kept_out else None)
 
 
 # TDMRep

@@ -99,6 +99,11 @@ class Store:
         return raw_path(self._folder, record.sha256).read_bytes()
 
 
+def _is_html(fetched: Fetched) -> bool:
+    """Whether an answer may have a head with <meta>; a server that states no type may mean anything."""
+    return "html" in fetched.headers.get("content-type", "html").lower()
+
+
 def _drop_half_a_line(path: Path) -> None:
     """A crash may have left the last line unfinished; its address will be asked for again."""
     if path.exists() and (data := path.read_bytes()) and not data.endswith(b"\n"):
@@ -181,7 +186,7 @@ class Collector:
         data, truncated = fetched.data, fetched.truncated
         if kind == "page":
             # Of a page only its head is evidence; the rest is the very text whose use is in question.
-            data, whole = head_of(data)
+            data, whole = head_of(data) if _is_html(fetched) else (b"", True)
             truncated = truncated and not whole
         record = Record(
             kind=kind,
@@ -199,6 +204,6 @@ class Collector:
     def _recent(self, kind: Kind, url: str) -> Record | None:
         oldest = (self.now().astimezone(UTC) - timedelta(days=self.fresh_days)).strftime(_TIME)
         records = self.store.before.about(kind, url)
-        if records and records[0].answer != "unreachable" and records[0].fetched >= oldest:
+        if records and records[0].answer != "unreachable" and records[0].fetched > oldest:
             return records[0]
         return None

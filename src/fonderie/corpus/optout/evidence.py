@@ -30,7 +30,7 @@ INDEX = "index.jsonl"
 RAW = "raw"
 HEADERS = ("content-type", "content-usage", "tdm-policy", "tdm-reservation", "x-robots-tag")
 """Of an answer's headers, those that are kept."""
-_HINT = 'Ask again: fonderie evidence fetch …; and name all files of the folder: evidence = "FOLDER/**"'
+_HINT = 'Ask again: fonderie evidence fetch …; and name all files of the folder: evidence = "FOLDER/**/*"'
 
 
 class Record(BaseModel):

@@ -20,6 +20,7 @@ _BOM = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\xef\xbb\xbf": "ut
 _COMMENT = re.compile(r"[ \t]*#.*")
 _USAGE = ("content-usage", "content-signal")
 _AGENT = ("user-agent", "useragent")
+_AGENT_LINE = re.compile(r"\s*user[-\s]*agent[\s:]+([^#]*)", re.IGNORECASE)
 
 
 class _Usage(NamedTuple):
@@ -39,11 +40,12 @@ class Robots:
         text = decode(data)
         self._rules = Protego.parse(text)
         self._usage = list(_usage_rules(text))
+        self._asked = _that_differ(self.agents, text)
 
     def refuses(self, address: Address) -> str | None:
         """The first agent that may not fetch the page, or None if all may."""
         url = address.url
-        return next((agent for agent in self.agents if not self._rules.can_fetch(url, agent)), None)
+        return next((agent for agent in self._asked if not self._rules.can_fetch(url, agent)), None)
 
     def usage(self, address: Address) -> bool | None:
         """Whether Content-Usage rules allow training on the page: True, False, or None where they do not say.
@@ -76,6 +78,14 @@ def decode(data: bytes) -> str:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, errors="replace")
     return data.decode("utf-8", errors="replace")
+
+
+def _that_differ(agents: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Agents that a file may name, and the first of those that it surely does not: the others fare as that one."""
+    found = (_AGENT_LINE.match(line) for line in text.splitlines())
+    groups = {match[1].strip().lower().replace("*", "") for match in found if match} - {""}
+    unnamed = [agent for agent in agents if not any(group in agent.lower() for group in groups)]
+    return tuple(agent for agent in agents if agent not in unnamed[1:])
 
 
 def _usage_rules(text: str) -> Iterator[_Usage]:

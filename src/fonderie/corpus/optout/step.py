@@ -39,7 +39,7 @@ class OptOutParameters(Parameters):
     """Which reservations count, and what becomes of documents of which nobody knows."""
 
     evidence: SourceFiles | None = None
-    """All files of a folder that `fonderie evidence fetch` wrote: "evidence/**". Without it, all are missing."""
+    """All files of a folder that `fonderie evidence fetch` wrote: "evidence/**/*". Without it, all are missing."""
     signals: tuple[Signal, ...] = SIGNALS
     """Those that are looked at: "robots.txt", "TDMRep" (file, header, meta), "Content-Usage" (header, robots.txt),
     "ai.txt", "noai" (header, meta). One that reserves the rights is enough to drop a document."""

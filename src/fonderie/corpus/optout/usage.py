@@ -4,13 +4,13 @@ The vocabulary is still a draft, so its reading is versioned, and lenient in one
 parsed is passed over, but a "no" to training that can be found stands, whatever is beside it.
 """
 
-DRAFTS = "draft-ietf-aipref-vocab-05, draft-ietf-aipref-attach-04"
+DRAFTS = "draft-ietf-aipref-vocab-06, draft-ietf-aipref-attach-04"
 """What this follows; another draft that gives other answers raises the step's version."""
 TRAINING = "train-ai"
 FORMERLY = ("train-genai", "genai", "ai", "tdm", "bots", "all")
 """Names that earlier drafts of the vocabulary had for training, or for more than training."""
 SIGNAL = "ai-train"
-"""Cloudflare's Content-Signal in robots.txt: the same intent in other words (contentsignals.org, 2025)."""
+"""Of Content-Signal in robots.txt: the same intent in other words (draft-romm-aipref-contentsignals-00)."""
 _NO = ("n", "no", "?0")
 _YES = ("y", "yes", "?1")
 
