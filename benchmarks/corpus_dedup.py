@@ -193,7 +193,7 @@ def _measure(run: Callable[[Path, Path], list[Path]], folder: Path) -> dict[str,
 
 def ours(folder: Path, out: Path) -> list[Path]:
     """corpus.dedup."""
-    from fonderie.corpus.dedup import DedupParameters, dedup
+    from fonderie.corpus.dedup.documents import DedupParameters, dedup
 
     output = Output(out / "files", out / "state")
     output.path.mkdir(parents=True)

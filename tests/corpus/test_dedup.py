@@ -12,9 +12,10 @@ from fonderie.core.document import Document, shard_paths, write_documents
 from fonderie.core.errors import InputError
 from fonderie.core.ledger import summarise
 from fonderie.core.step import Artifact
-from fonderie.corpus import dedup as module
-from fonderie.corpus import dedup_runs, dedup_survey
-from fonderie.corpus.dedup import EXACT, NEAR, SAME_URL, DedupParameters, dedup
+from fonderie.corpus.dedup import documents as module
+from fonderie.corpus.dedup import runs as dedup_runs
+from fonderie.corpus.dedup import survey as dedup_survey
+from fonderie.corpus.dedup.documents import EXACT, NEAR, SAME_URL, DedupParameters, dedup
 
 
 def prose(seed: int, length: int = 300) -> list[str]:

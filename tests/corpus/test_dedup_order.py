@@ -1,7 +1,7 @@
 import pytest
 
-from fonderie.corpus.dedup_order import ATTRIBUTION, NOT_FREE, OTHER_FREE, PUBLIC_DOMAIN, SHARE_ALIKE, freedom
-from fonderie.corpus.dedup_urls import normal_url, url_of
+from fonderie.corpus.dedup.order import ATTRIBUTION, NOT_FREE, OTHER_FREE, PUBLIC_DOMAIN, SHARE_ALIKE, freedom
+from fonderie.corpus.dedup.urls import normal_url, url_of
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ from fonderie.core.errors import StepError
 from fonderie.core.ledger import summarise
 from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact
-from fonderie.corpus import dedup_passages as module
-from fonderie.corpus import dedup_runs, dedup_substrings
-from fonderie.corpus.dedup_cuts import Cut, Cuts, at_words, cut, joined
-from fonderie.corpus.dedup_passages import DedupPassagesParameters, dedup_passages
-from fonderie.corpus.dedup_survey import Corpus
+from fonderie.corpus.dedup import passages as module
+from fonderie.corpus.dedup import runs as dedup_runs
+from fonderie.corpus.dedup import substrings as dedup_substrings
+from fonderie.corpus.dedup.cuts import Cut, Cuts, at_words, cut, joined
+from fonderie.corpus.dedup.passages import DedupPassagesParameters, dedup_passages
+from fonderie.corpus.dedup.survey import Corpus
 
 
 def run(folder: Path, shards: list[list[Document]], workers: int = 1, **parameters: object) -> Artifact:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.corpus.planted import WORDS, pair, plain_similarity
 
+from fonderie.corpus.dedup.minhash import Layout, coefficients, grams, jaccard, layout_for, sketch
 from fonderie.corpus.measures import words
-from fonderie.corpus.minhash import Layout, coefficients, grams, jaccard, layout_for, sketch
 
 
 def sketch_of(*texts: str, layout: Layout) -> np.ndarray:

@@ -11,7 +11,7 @@ from tests.evaluate.small import Build
 from tests.release.reading import contents_of, facts_with, measured, without_documents
 
 from fonderie.core.document import SCHEMA
-from fonderie.corpus.dedup import EXACT, NEAR
+from fonderie.corpus.dedup.documents import EXACT, NEAR
 from fonderie.corpus.hold_out import HELD_OUT
 from fonderie.corpus.tombstones import ERASED
 from fonderie.release import words

@@ -16,9 +16,9 @@ from tests.release.test_verify import seal
 
 from fonderie.core.errors import ReleaseError, UsageError
 from fonderie.core.manifest import list_files
-from fonderie.release import dsse, keys
-from fonderie.release.keys import key_id, new_key, read_private_key, read_public_key
-from fonderie.release.signature import SignatureCheck, beside, check, sign
+from fonderie.release.signing import dsse, keys
+from fonderie.release.signing.keys import key_id, new_key, read_private_key, read_public_key
+from fonderie.release.signing.signature import SignatureCheck, beside, check, sign
 from fonderie.release.verify import verify
 
 
@@ -535,7 +535,7 @@ def test_the_encoding_is_theirs_for_any_payload(kind: str, payload: bytes) -> No
 
 def test_model_signing_goes_round(release: Path, private: Path, public: Path, tmp_path: Path) -> None:
     pytest.importorskip("model_signing", reason="the optional extra 'signing' is not installed")
-    from fonderie.release.openssf import new_elliptic_key, sign_bundle
+    from fonderie.release.signing.openssf import new_elliptic_key, sign_bundle
 
     elliptic = tmp_path / "p256.pem"
     elliptic_public = new_elliptic_key(elliptic)
@@ -571,7 +571,7 @@ def test_model_signing_goes_round(release: Path, private: Path, public: Path, tm
 
 def test_a_locked_key_for_model_signing(release: Path, tmp_path: Path) -> None:
     pytest.importorskip("model_signing", reason="the optional extra 'signing' is not installed")
-    from fonderie.release.openssf import new_elliptic_key, sign_bundle
+    from fonderie.release.signing.openssf import new_elliptic_key, sign_bundle
 
     public = new_elliptic_key(tmp_path / "p256.pem", "secret")
     sign_bundle(release, tmp_path / "p256.pem", ask=lambda path: "secret")
@@ -581,7 +581,7 @@ def test_a_locked_key_for_model_signing(release: Path, tmp_path: Path) -> None:
 def test_without_the_extra_the_error_says_how_to_get_it(
     release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fonderie.release.openssf import new_elliptic_key, sign_bundle
+    from fonderie.release.signing.openssf import new_elliptic_key, sign_bundle
 
     public = new_elliptic_key(tmp_path / "p256.pem")
     for name in ("model_signing", "model_signing.signing", "model_signing.verifying"):

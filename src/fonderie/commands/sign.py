@@ -51,11 +51,11 @@ def _sign(options: argparse.Namespace) -> int:
     screen = console()
     machine = Machine(reporter=Silent() if options.json else Terminal(screen))
     if options.format == "dsse":
-        from fonderie.release.signature import sign
+        from fonderie.release.signing.signature import sign
 
         path = sign(options.release, options.key, options.out, ask=_ask, machine=machine)
     else:
-        from fonderie.release.openssf import sign_bundle
+        from fonderie.release.signing.openssf import sign_bundle
 
         path = sign_bundle(options.release, options.key, options.out, ask=_ask, machine=machine)
     if options.json:
@@ -73,9 +73,9 @@ def _sign(options: argparse.Namespace) -> int:
 def _new_key(options: argparse.Namespace) -> int:
     if options.release is not None or options.out is not None:
         raise UsageError("--new-key makes a key and signs nothing", hint="fonderie sign --new-key FILE")
-    from fonderie.release.keys import key_id, read_public_key
-    from fonderie.release.openssf import new_elliptic_key
-    from fonderie.release.signature import new_key
+    from fonderie.release.signing.keys import key_id, read_public_key
+    from fonderie.release.signing.openssf import new_elliptic_key
+    from fonderie.release.signing.signature import new_key
 
     make = new_key if options.format == "dsse" else new_elliptic_key
     public = make(options.new_key, _new_passphrase() if options.passphrase else "")
@@ -95,7 +95,7 @@ def _new_key(options: argparse.Namespace) -> int:
 
 def _ask(path: Path) -> str:
     """The passphrase of a key: from the environment, else from the terminal."""
-    from fonderie.release.keys import PASSPHRASE_VARIABLE, passphrase_from_environment
+    from fonderie.release.signing.keys import PASSPHRASE_VARIABLE, passphrase_from_environment
 
     if os.environ.get(PASSPHRASE_VARIABLE) or not sys.stdin.isatty():
         return passphrase_from_environment(path)
@@ -103,7 +103,7 @@ def _ask(path: Path) -> str:
 
 
 def _new_passphrase() -> str:
-    from fonderie.release.keys import PASSPHRASE_VARIABLE
+    from fonderie.release.signing.keys import PASSPHRASE_VARIABLE
 
     given = os.environ.get(PASSPHRASE_VARIABLE)
     if given:

@@ -12,7 +12,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.progress import Silent, Terminal
 
 if TYPE_CHECKING:
-    from fonderie.release.signature import SignatureCheck
+    from fonderie.release.signing.signature import SignatureCheck
     from fonderie.release.verify import Verification
 
 
@@ -39,7 +39,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.sources is not None and not options.sources.is_dir():
         raise UsageError(f"{options.sources} is no folder of source files")
     if options.key is not None:
-        from fonderie.release.keys import read_public_key
+        from fonderie.release.signing.keys import read_public_key
 
         read_public_key(options.key)  # before gigabytes are hashed for a key that is none
     screen = console()
@@ -81,6 +81,6 @@ def _signature(options: argparse.Namespace, verification: "Verification") -> "Si
     """What the signature comes to, if a key was given; the release's files are not hashed again."""
     if options.key is None:
         return None
-    from fonderie.release.signature import check
+    from fonderie.release.signing.signature import check
 
     return check(options.release, options.key, options.signature, digest=verification.digest)

@@ -63,7 +63,7 @@ def _detail(reports: Sequence[SegmentReport], problems: Sequence[str]) -> str:
     worst = min(reports, key=lambda report: ORDER.index(report.verdict))
     span = f"steps {worst.first + 1:,} to {worst.last:,}"
     if worst.verdict == "identical":
-        return f"All {len(reports)} segments drawn came to the same bits: losses, chain, weights, optimizer."
+        return "Every segment drawn came to the same bits: losses, chain, weights, optimizer."
     return f"{span}: {worst.detail}"
 
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fonderie.corpus.dedup_cuts import Cuts
-from fonderie.corpus.dedup_runs import Runs, column_writer, read_column, release, repeated, write_run
-from fonderie.corpus.dedup_survey import Corpus, batches
-from fonderie.corpus.minhash import kernel
+from fonderie.corpus.dedup.cuts import Cuts
+from fonderie.corpus.dedup.minhash import kernel
+from fonderie.corpus.dedup.runs import Runs, column_writer, read_column, release, repeated, write_run
+from fonderie.corpus.dedup.survey import Corpus, batches
 
 PIECE_BYTES = 1 << 22
 """Text in a suffix array, which with its tables needs some thirty times as much memory."""

@@ -1,6 +1,6 @@
 """corpus.dedup_passages: cut out of documents what stands elsewhere too: paragraphs, lines or any long substring.
 
-One copy of each passage stays: in the document that corpus.dedup would prefer (fonderie.corpus.dedup_order), the
+One copy of each passage stays: in the document that corpus.dedup would prefer (fonderie.corpus.dedup.order), the
 first one there. Shards are surveyed for the passages' hashes, which are compared a range at a time over the whole
 corpus; then every document loses what was found in it. The ledger says what was cut, and where it still stands.
 """
@@ -24,10 +24,10 @@ from fonderie.core.errors import StepError
 from fonderie.core.ledger import merge
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, Source, step
-from fonderie.corpus.dedup_cuts import PASSAGE, Cut, Cuts, cut
-from fonderie.corpus.dedup_order import best_first
-from fonderie.corpus.dedup_runs import Runs, join_column, read_column, repeated, write_column, write_run
-from fonderie.corpus.dedup_survey import Corpus, Wanted, batches, survey_shard
+from fonderie.corpus.dedup.cuts import PASSAGE, Cut, Cuts, cut
+from fonderie.corpus.dedup.order import best_first
+from fonderie.corpus.dedup.runs import Runs, join_column, read_column, repeated, write_column, write_run
+from fonderie.corpus.dedup.survey import Corpus, Wanted, batches, survey_shard
 from fonderie.corpus.transform import Decision, keep, write_shard
 
 Unit = Literal["paragraph", "line", "substring"]
@@ -92,7 +92,7 @@ def _survey(job: tuple[int, Path], *, scratch: Path, unit: Unit, at_least: int) 
     shard, path = job
     count = survey_shard(job, wanted=Wanted(scratch, None, urls=False))
     if unit == "substring":
-        from fonderie.corpus.dedup_substrings import survey_anchors
+        from fonderie.corpus.dedup.substrings import survey_anchors
 
         survey_anchors(scratch, shard, path, at_least)
         return count
@@ -125,7 +125,7 @@ def _find(corpus: Corpus, params: DedupPassagesParameters, machine: Machine) -> 
     runs = Runs(corpus.scratch, "passages", len(corpus.counts), PASSAGE)
     work: Callable[[tuple[int, int]], Cuts]
     if params.unit == "substring":
-        from fonderie.corpus.dedup_substrings import repeats_in_range
+        from fonderie.corpus.dedup.substrings import repeats_in_range
 
         join_column(corpus.scratch, "texts", len(corpus.counts), np.uint8)
         work = partial(repeats_in_range, runs=runs, corpus=corpus, at_least=params.at_least)

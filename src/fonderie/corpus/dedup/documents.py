@@ -1,8 +1,8 @@
 """corpus.dedup: one of each document, across all sources and snapshots of the corpus.
 
 Exact copies have the same content id. Then, if wanted, of the documents that are left, those from the same web
-address; then near copies, whose word 5-grams are alike (fonderie.corpus.minhash), joined to clusters. One of each
-stays, by one rule (fonderie.corpus.dedup_order), and the ledger of the others names it.
+address; then near copies, whose word 5-grams are alike (fonderie.corpus.dedup.minhash), joined to clusters. One of each
+stays, by one rule (fonderie.corpus.dedup.order), and the ledger of the others names it.
 """
 
 import shutil
@@ -16,10 +16,10 @@ from pydantic import Field, model_validator
 from fonderie.core.document import shard_paths
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, step
-from fonderie.corpus.dedup_fates import EXACT, NEAR, SAME_URL, Fates, write_fates
-from fonderie.corpus.dedup_order import best_first
-from fonderie.corpus.dedup_runs import release, repeated
-from fonderie.corpus.dedup_survey import Corpus, Wanted, survey_shard
+from fonderie.corpus.dedup.fates import EXACT, NEAR, SAME_URL, Fates, write_fates
+from fonderie.corpus.dedup.order import best_first
+from fonderie.corpus.dedup.runs import release, repeated
+from fonderie.corpus.dedup.survey import Corpus, Wanted, survey_shard
 
 __all__ = ["EXACT", "NEAR", "SAME_URL", "DedupParameters", "dedup"]
 
@@ -87,7 +87,7 @@ def _layout(params: DedupParameters) -> tuple[int, int] | None:
         return None
     if params.buckets is not None and params.hashes is not None:
         return params.buckets, params.hashes
-    from fonderie.corpus.minhash import layout_for
+    from fonderie.corpus.dedup.minhash import layout_for
 
     return layout_for(params.near)
 
@@ -121,8 +121,8 @@ def _drop_same_address(corpus: Corpus, fates: Fates) -> None:
 
 
 def _drop_near(corpus: Corpus, fates: Fates, near: float) -> None:
-    from fonderie.corpus import dedup_links as kernels
-    from fonderie.corpus.minhash import table_for
+    from fonderie.corpus.dedup import links as kernels
+    from fonderie.corpus.dedup.minhash import table_for
 
     grams, lengths = corpus.column("grams"), np.array(corpus.column("lengths"))
     starts = np.cumsum(lengths) - lengths

@@ -11,9 +11,9 @@ from typing import Any
 from fonderie.core.errors import ReleaseError, UsageError
 from fonderie.core.machine import Machine
 from fonderie.release.folder import plain
-from fonderie.release.keys import Ask, load_private, passphrase_from_environment, write_pair
 from fonderie.release.layout import SIGNATURE
-from fonderie.release.signature import SignatureCheck, beside, find_signature, place_for
+from fonderie.release.signing.keys import Ask, load_private, passphrase_from_environment, write_pair
+from fonderie.release.signing.place import SignatureCheck, beside, find_signature, place_for
 from fonderie.release.verify import verify
 
 ENDING = ".sig"

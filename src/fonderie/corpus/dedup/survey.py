@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import xxhash
 
 from fonderie.core.errors import InputError
-from fonderie.corpus.dedup_order import freedom
-from fonderie.corpus.dedup_runs import Runs, column_writer, join_column, read_column, write_column, write_run
-from fonderie.corpus.dedup_urls import url_of
+from fonderie.corpus.dedup.order import freedom
+from fonderie.corpus.dedup.runs import Runs, column_writer, join_column, read_column, write_column, write_run
+from fonderie.corpus.dedup.urls import url_of
 
 BATCH_ROWS = 512
 """Documents in memory at once, beside the row group they are read from."""
@@ -132,7 +132,7 @@ def _look(batch: Batch, wanted: Wanted) -> tuple[_Found, pa.RecordBatch, Array]:
         urls = [url_of(origin, dict(facts).get("url")) for origin, facts in zip(origins, metadata, strict=True)]
     grams, lengths, keys = np.empty(0, np.uint32), np.zeros(len(rows), np.int64), np.empty((0, 1), np.uint64)
     if wanted.layout:
-        from fonderie.corpus.minhash import Layout, sketch
+        from fonderie.corpus.dedup.minhash import Layout, sketch
 
         grams, lengths, keys = sketch(batch.offsets_N, batch.data, Layout(*wanted.layout))
     places = pa.record_batch([rows.column("source"), rows.column("origin"), pa.array(urls, pa.string())], PLACES)

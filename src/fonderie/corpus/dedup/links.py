@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fonderie.corpus.minhash import kernel, similarity
+from fonderie.corpus.dedup.minhash import kernel, similarity
 
 
 @kernel

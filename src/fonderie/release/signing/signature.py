@@ -5,20 +5,20 @@ Where a signature lies. The store's artifacts are never added to, so the signatu
 are there and differ, none is chosen.
 """
 
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from fonderie.core.digest import digest_file
-from fonderie.core.errors import ReleaseError, UsageError
+from fonderie.core.errors import ReleaseError
 from fonderie.core.files import write_atomically
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import files_digest
-from fonderie.release.dsse import ENVELOPE_LIMIT_BYTES, Envelope, EnvelopeError, enclose, parse_envelope
 from fonderie.release.folder import Folder, plain
-from fonderie.release.keys import (
+from fonderie.release.layout import INDEX, SIGNATURE, ReleaseIndex
+from fonderie.release.signing.dsse import Envelope, EnvelopeError, enclose, parse_envelope
+from fonderie.release.signing.keys import (
     Ask,
     key_id,
     new_key,
@@ -26,8 +26,8 @@ from fonderie.release.keys import (
     read_private_key,
     read_public_key,
 )
-from fonderie.release.layout import INDEX, SIGNATURE, ReleaseIndex
-from fonderie.release.statement import (
+from fonderie.release.signing.place import SignatureCheck, beside, find_signature, place_for, read_bounded
+from fonderie.release.signing.statement import (
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
     STATEMENT_TYPE,
@@ -40,22 +40,6 @@ from fonderie.release.statement import (
 from fonderie.release.verify import verify
 
 __all__ = ["SignatureCheck", "beside", "check", "find_signature", "new_key", "sign"]
-
-ENDING = ".dsse.json"
-
-
-class SignatureCheck(BaseModel):
-    """What a signature comes to."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    ok: bool
-    detail: str
-    problems: tuple[str, ...] = ()
-    keyid: str
-    """Of the public key it was checked with."""
-    signature_path: str | None
-    """The file that was read; None if there is none."""
 
 
 def sign(
@@ -99,7 +83,7 @@ def check(
 
     key = read_public_key(public_key)
     if not isinstance(key, Ed25519PublicKey):
-        from fonderie.release.openssf import check_bundle
+        from fonderie.release.signing.openssf import check_bundle
 
         return check_bundle(folder, public_key, key_id(key), signature)
     path = find_signature(folder, signature)
@@ -112,7 +96,7 @@ def check(
     if path is None:
         return failed(f"no signature: there is neither {folder / SIGNATURE} nor {beside(folder)}")
     try:
-        envelope = parse_envelope(_read(path))
+        envelope = parse_envelope(read_bounded(path))
         if not envelope.signed_by(key):
             return failed(f"{path.name}: {_why_not(envelope, key_id(key))}")
         # Only from here on is the payload more than a stranger's bytes.
@@ -131,51 +115,6 @@ def check(
     if count > 1:
         detail += f"; 1 of {count} signatures, the others were not needed"
     return SignatureCheck(ok=True, detail=plain(detail), keyid=key_id(key), signature_path=str(path))
-
-
-def beside(folder: Path, ending: str = ENDING) -> Path:
-    """Where the signature of a folder, or of a link to one, lies: next to it, under its name."""
-    # absolute() alone would leave "." and ".." without a name; resolve() would leave the link.
-    named = folder.absolute() if folder.name and folder.name != ".." else folder.resolve()
-    return named.with_name(named.name + ending)
-
-
-def find_signature(folder: Path, given: Path | None = None) -> Path | None:
-    """The signature to check: the one named, else the one inside or beside; ReleaseError if these differ."""
-    if given is not None:
-        if not given.is_file():
-            raise UsageError(f"there is no signature at {given}")
-        return given
-    inside, outside = folder / SIGNATURE, beside(folder)
-    found = [path for path in (inside, outside) if _is_regular(path)]
-    if len(found) == 2 and _read(inside) != _read(outside):
-        raise ReleaseError(
-            f"two signatures that differ: {inside} and {outside}",
-            hint="Say which one with --signature FILE.",
-        )
-    return found[0] if found else None
-
-
-def place_for(folder: Path, target: Path) -> Path:
-    """Where a signature may be written; UsageError for a place inside the release that it does not have."""
-    root = folder.resolve()
-    home = target.absolute().parent.resolve()
-    if not home.is_dir():
-        raise UsageError(f"no signature can be written at {target}: its folder is not there")
-    if home != root and root not in home.parents:
-        return target
-    if (root.parent / "manifest.json").is_file():
-        raise UsageError(
-            f"{root} is an artifact of a store, and nothing is added to one",
-            hint=f"Leave --out away: the signature then lies beside, as {beside(folder).name}. "
-            f"In a copy of the folder it may be called {SIGNATURE}.",
-        )
-    if home != root or target.name != SIGNATURE:
-        raise UsageError(
-            f"inside the release a signature is called {SIGNATURE}, not {target.name}",
-            hint="verify knows no other name, and would report a file too many.",
-        )
-    return target
 
 
 def _verified(folder: Path, machine: Machine | None) -> tuple[ReleaseIndex, bytes]:
@@ -245,25 +184,10 @@ def _why_not(envelope: Envelope, own: str) -> str:
 
 def _read_existing(path: Path) -> Envelope:
     try:
-        envelope = parse_envelope(_read(path))
+        envelope = parse_envelope(read_bounded(path))
         _ = envelope.body
     except EnvelopeError as error:
         raise ReleaseError(
             f"{path} is there, and is no signature: {error}", hint="Move it away, or name another file with --out."
         ) from error
     return envelope
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(ENVELOPE_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise ReleaseError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _is_regular(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False

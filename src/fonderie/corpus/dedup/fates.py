@@ -20,8 +20,8 @@ from fonderie.core.ledger import SCHEMA as LEDGER
 from fonderie.core.ledger import ledger_path, merge
 from fonderie.core.machine import Machine
 from fonderie.core.step import Output
-from fonderie.corpus.dedup_runs import join_column, read_column, write_column
-from fonderie.corpus.dedup_survey import Corpus
+from fonderie.corpus.dedup.runs import join_column, read_column, write_column
+from fonderie.corpus.dedup.survey import Corpus
 
 EXACT, SAME_URL, NEAR = "exact duplicate", "same address", "near duplicate"
 REASONS = ("", EXACT, SAME_URL, NEAR)

@@ -1,0 +1,1 @@
+"""Signing a release with a local key, and checking it offline: in-toto in DSSE, or OpenSSF model signing."""
