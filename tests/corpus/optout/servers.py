@@ -1,5 +1,6 @@
 """Real servers on the loopback interface, one for each site, that answer as told."""
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,10 +29,12 @@ class Site:
 
 
 @contextmanager
-def serve(routes: Routes) -> Iterator[Site]:
+def serve(routes: Routes, tls: ssl.SSLContext | None = None) -> Iterator[Site]:
     """A site with these paths: bytes are answered with 200, a number is a bare status; others are not there."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections stay open unless the client says otherwise
+
         def do_GET(self) -> None:
             with site.lock:
                 site.asked.append((time.monotonic(), self.path, dict(self.headers.items())))
@@ -67,7 +70,9 @@ def serve(routes: Routes) -> Iterator[Site]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    site = Site(f"http://127.0.0.1:{server.server_address[1]}")
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    site = Site(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -90,6 +95,15 @@ def trickle(handler: BaseHTTPRequestHandler) -> None:
     for _ in range(200):
         handler.wfile.write(b"#")
         handler.wfile.flush()
+        time.sleep(0.05)
+
+
+def endless_headers(handler: BaseHTTPRequestHandler) -> None:
+    """A header every 50 ms, without end: no single silence is long."""
+    handler.send_response(200)
+    for number in range(200):
+        handler.send_header(f"X-{number}", "x")
+        handler.flush_headers()
         time.sleep(0.05)
 
 

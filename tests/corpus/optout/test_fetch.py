@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.corpus.optout.servers import broken, serve, serve_all, silence, trickle
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from tests.corpus.optout.servers import broken, endless_headers, serve, serve_all, silence, trickle
 
 from fonderie.cli import main
 from fonderie.core.errors import InputError
@@ -66,7 +71,7 @@ def test_any_other_status_leaves_the_matter_open(fetcher: Fetcher, status: int) 
     assert str(status) in found.problem
 
 
-@pytest.mark.parametrize("route", [trickle, silence, broken])
+@pytest.mark.parametrize("route", [trickle, endless_headers, silence, broken])
 def test_a_slow_or_broken_answer_is_none_and_is_not_waited_for(fetcher: Fetcher, route: object) -> None:
     with serve({"/robots.txt": route}) as site:  # type: ignore[dict-item]
         began = time.monotonic()
@@ -157,6 +162,41 @@ def test_the_address_that_was_checked_is_the_one_that_is_asked(client: httpx2.Cl
         )
         assert found.data == b"ici"
         assert site.asked[0][2]["Host"] == f"exemple.invalid:{port}"
+
+
+def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What a server of that name shows, and a client's trust in it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    today = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / f"{name}.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    shows = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shows.load_cert_chain(pem)
+    return shows, ssl.create_default_context(cadata=made.public_bytes(serialization.Encoding.PEM).decode())
+
+
+def test_a_certificate_is_checked_against_the_name_and_for_each_host_anew(tmp_path: Path) -> None:
+    shows, trusts = certificate(tmp_path, "exemple.test")
+    with serve({"/robots.txt": b"ici", "/slow": trickle}, shows) as site, httpx2.Client(verify=trusts) as client:
+        port = site.url.rpartition(":")[2]
+        fetcher = Fetcher(client, QUICK, resolve=lambda host, port: ["127.0.0.1"])
+        assert fetcher.get(f"https://exemple.test:{port}/robots.txt").data == b"ici"
+        # The same address, where a connection kept alive would be found.
+        other = fetcher.get(f"https://autre.test:{port}/robots.txt")
+        assert (other.answer, len(site.asked)) == ("unreachable", 1)
+        assert "autre.test" in other.problem
+        assert "slower" in fetcher.get(f"https://exemple.test:{port}/slow").problem
 
 
 def test_a_host_is_asked_one_thing_at_a_time_with_pauses(client: httpx2.Client, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ time, size and redirects. Names that lead into a private network are not followe
 that was checked is the one that is connected to, so that no second look-up can lead elsewhere.
 """
 
+import contextlib
 import ipaddress
 import socket
 import threading
@@ -12,7 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fonderie.corpus.optout.addresses import parse_address
 from fonderie.corpus.optout.evidence import HEADERS, Answer
@@ -86,6 +87,9 @@ def new_client(manners: Manners) -> "httpx2.Client":
 
     return httpx2.Client(
         timeout=manners.timeout_seconds,
+        # A connection is named by its IP address, so that kept alive it could serve another host of that address,
+        # for which no certificate was checked.
+        limits=httpx2.Limits(max_keepalive_connections=0),
         follow_redirects=False,
         trust_env=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -145,22 +149,33 @@ class Fetcher:
             "User-Agent": self.manners.user_agent,
             "Accept": "*/*",
             "Accept-Encoding": "identity",
+            "Connection": "close",
         }
-        # The certificate is checked against the name, while the connection goes to the address that was checked.
-        request = self.client.build_request(
-            "GET", connect, headers=headers, extensions={"sni_hostname": asked.host}
-        )
-        deadline = self.clock() + self.manners.whole_seconds
+        with _Watchdog(self.manners.whole_seconds) as watchdog:
+            # The certificate is checked against the name, while the connection goes to the address checked above.
+            extensions = {"sni_hostname": asked.host, "trace": watchdog.trace}
+            request = self.client.build_request("GET", connect, headers=headers, extensions=extensions)
+            try:
+                found = self._send(request, asked)
+            except Exception:
+                if not watchdog.bitten:
+                    raise
+        # An answer of no stated length that was cut looks like a whole one.
+        if watchdog.bitten:
+            return Fetched("unreachable", problem=f"slower than {self.manners.whole_seconds:g} s"), None
+        return found
+
+    def _send(self, request: "httpx2.Request", asked: "httpx2.URL") -> tuple[Fetched, str | None]:
         answer = self.client.send(request, stream=True)
         try:
             where = answer.headers.get("Location")
             if answer.status_code in _REDIRECTS and where:
                 return Fetched("unreachable"), str(asked.join(where))
-            return self._read(answer, deadline), None
+            return self._read(answer), None
         finally:
             answer.close()
 
-    def _read(self, answer: "httpx2.Response", deadline: float) -> Fetched:
+    def _read(self, answer: "httpx2.Response") -> Fetched:
         status = answer.status_code
         if status in _ABSENT:
             return Fetched("absent", status)
@@ -169,9 +184,6 @@ class Fetcher:
         data, most = b"", self.manners.most_bytes
         for chunk in answer.iter_raw():
             data += chunk
-            if self.clock() > deadline:
-                problem = f"slower than {self.manners.whole_seconds:g} s"
-                return Fetched("unreachable", status, problem=problem)
             if len(data) > most:
                 break
         coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
@@ -209,6 +221,36 @@ class Fetcher:
         name = site.partition("://")[2]
         with self._lock:
             return self._hosts.setdefault(name, _Host())
+
+
+class _Watchdog:
+    """Closes a connection when its time is up: each silence alone may be short, of headers too."""
+
+    def __init__(self, seconds: float) -> None:
+        self.bitten = False
+        self._stream: Any = None
+        self._timer = threading.Timer(seconds, self._bite)
+        self._timer.daemon = True
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Learn of the connection, and of the encrypted one made of it."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._stream = info["return_value"]
+
+    def _bite(self) -> None:
+        self.bitten = True
+        sock = self._stream.get_extra_info("socket") if self._stream is not None else None
+        if sock is not None:
+            # Closing alone would not wake a thread that reads.
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> "_Watchdog":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
 
 
 @dataclass
