@@ -83,9 +83,60 @@ def test_an_error_that_cannot_travel_is_told_and_not_taken_for_a_dead_worker(kin
         list(Machine(workers=2).map(partial(_fail_at_two, kind), range(5), label="reading"))
 
 
-def test_a_worker_that_dies_is_an_error() -> None:
-    with pytest.raises(StepError, match="worker process died during 'reading'"):
-        list(Machine(workers=2).map(partial(_fail_at_two, "die"), range(5), label="reading"))
+def test_an_item_that_kills_three_workers_is_an_error_that_names_it() -> None:
+    said, noted = Said(), []
+    machine = Machine(workers=2, reporter=said, note=lambda event, **fields: noted.append((event, fields)))
+    with pytest.raises(StepError, match="a worker died during 'reading', 3 times on item 3 of 5"):
+        list(machine.map(partial(_fail_at_two, "die"), range(5), label="reading"))
+    assert [fields["attempt"] for event, fields in noted if event == "worker_lost"] == [1, 2, 3]
+    assert len([line for line in said.lines if "a worker died on item 3 of 5" in line]) == 2
+
+
+def _die_the_first_time(folder: Path, item: tuple[int, Path]) -> int:
+    """As a worker that is killed for lack of memory: half of its file is written, and then nothing."""
+    index, path = item
+    tries = folder / f"{index}.tries"
+    with tries.open("a") as file:
+        file.write("x")
+    out = folder / f"{index}.out"
+    out.write_text("half")
+    if index % 2 == 0 and tries.stat().st_size == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    out.write_text(f"the whole of {path.name}")
+    return index
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_what_a_killed_worker_had_is_done_again(tmp_path: Path, workers: int) -> None:
+    said = Said()
+    items = [(index, tmp_path / f"{index:05d}.parquet") for index in range(6)]
+    results = Machine(workers=workers, reporter=said).map(
+        partial(_die_the_first_time, tmp_path), items, label="cleaning"
+    )
+    assert list(results) == list(range(6))
+    assert [(tmp_path / f"{i}.out").read_text() for i in range(6)] == [
+        f"the whole of {i:05d}.parquet" for i in range(6)
+    ]
+    assert [(tmp_path / f"{i}.tries").read_text() for i in range(6)] == ["xx", "x"] * 3
+    assert len([line for line in said.lines if "it is done again" in line]) == 3
+    assert any(str(tmp_path / "00002.parquet") in line for line in said.lines)
+
+
+def _late_error(value: int) -> int:
+    if value == 0:
+        time.sleep(0.3)
+    if value in (1, 3):
+        raise InputError(f"shard {value}")
+    return value
+
+
+def test_of_several_errors_the_first_in_order_is_told(tmp_path: Path) -> None:
+    """Whatever the number of workers, so that a run that fails fails the same way again."""
+    for workers in (1, 2, 4):
+        results = Machine(workers=workers).map(_late_error, range(6), label="reading")
+        assert next(results) == 0
+        with pytest.raises(InputError, match="shard 1"):
+            next(results)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -42,6 +42,12 @@ def add(verbs: Any) -> None:
         "--threads", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
     )
     parser.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
+    parser.add_argument(
+        "--on",
+        metavar="CLUSTER",
+        help="map over shards on Ray: ray starts a cluster of this machine, ray://HOST:PORT is one that is there "
+        "and sees the same files at the same paths; default: processes of this machine",
+    )
     parser.add_argument("--no-wait", action="store_true", help="fail at once if another run holds the store")
     add_store(parser)
     add_json(parser)
@@ -111,6 +117,7 @@ def _run(options: argparse.Namespace, screen: Console) -> int:
         workers=options.workers,
         threads=options.threads,
         device=options.device,
+        on=options.on,
         reporter=Silent() if options.json else Terminal(screen),
     )
     if not options.json:

@@ -3,19 +3,19 @@
 Nothing here enters a key, and nothing here changes the bytes a step writes.
 """
 
-import multiprocessing
 import os
-import pickle
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
+from rich.markup import escape
+
+from fonderie.core.cluster import Tasks, check_address
+from fonderie.core.crew import ATTEMPTS, Crew, Lost, in_order, name_of
 from fonderie.core.errors import StepError, UsageError
+from fonderie.core.pool import Processes
 from fonderie.core.progress import Bar, Reporter, Silent
 
 Item = TypeVar("Item")
@@ -32,84 +32,65 @@ class Machine:
     """Where and how steps execute."""
 
     workers: int = 1
-    """Processes that map over shards."""
+    """Processes that map over shards; with `on = "ray"`, cores of the cluster that is started."""
     threads: int = 1
     """Threads of one training or evaluation process."""
     device: str = "cpu"
     """A torch device: "cpu" or "cuda"."""
+    on: str | None = None
+    """Where maps run: None for processes of this machine, "ray" for a cluster of this machine alone, or the
+    ray://host:port of one whose nodes see the store and the sources at the same paths."""
     reporter: Reporter = field(default_factory=Silent)
+    note: Callable[..., None] = field(default=lambda _event, **_: None)
+    """Where incidents go: called with the name of an event and its fields."""
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.threads < 1:
             raise UsageError(f"workers and threads must be at least 1, not {self.workers} and {self.threads}")
+        if self.on is not None:
+            check_address(self.on)
 
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, label: str, unit: str = "shards"
     ) -> Iterator[Result]:
         """Apply a pure, picklable function to every item; results come in the items' order, as they are asked for.
 
-        An exception in any item stops the map and is raised here; a worker that dies raises StepError. So does an
-        exception that cannot travel between processes, with its name and text.
+        An exception in any item stops the map and is raised here, as StepError with its name and text if it cannot
+        travel between processes. An item whose worker dies is done again, and is a StepError the third time.
         """
         with self.bar(label, len(items), unit) as bar:
-            if self.workers == 1 or len(items) <= 1:
+            if not items or (self.on is None and (self.workers == 1 or len(items) == 1)):
                 for item in items:
                     yield function(item)
                     bar.advance()
                 return
-            # Neither torch nor Arrow survives a plain fork with their threads running.
-            context = multiprocessing.get_context("forkserver")
-            pool = ProcessPoolExecutor(
-                min(self.workers, len(items)), mp_context=context, initializer=_live_and_die_with_the_parent
+            crew: Crew = (
+                Processes(function, items, self.workers)
+                if self.on is None
+                else Tasks(function, items, self.on, self.workers)
             )
+            kill = False
             try:
-                for result in pool.map(_Portable(function), items):
+                for result in in_order(crew, len(items), partial(self._lost, items, label)):
                     yield result
                     bar.advance()
-            except BrokenProcessPool as error:
-                raise StepError(
-                    f"a worker process died during '{label}'",
-                    hint="It was killed, most often for lack of memory: try again with fewer --workers.",
-                ) from error
             except KeyboardInterrupt:
                 # A signal to this process alone (kill, docker stop) must not wait for shards that take minutes.
-                for worker in multiprocessing.active_children():
-                    worker.terminate()
+                kill = True
                 raise
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                crew.stop(kill=kill)
+
+    def _lost(self, items: Sequence[Any], label: str, lost: Lost, attempt: int) -> None:
+        name = name_of(items, lost.place)
+        self.note("worker_lost", label=label, item=name, attempt=attempt, why=lost.why)
+        if attempt == ATTEMPTS:
+            raise StepError(
+                f"a worker died during '{label}', {attempt} times on {name}: {lost.why}",
+                hint="Look there for what makes it fail; if it lacked memory, try again with fewer --workers.",
+            )
+        self.reporter.say(escape(f"  {label}: a worker died on {name} ({lost.why}); it is done again"))
 
     def bar(self, label: str, total: int, unit: str) -> AbstractContextManager[Bar]:
         """A progress bar; use as a context manager."""
         return self.reporter.bar(label, total, unit)
-
-
-@dataclass(frozen=True)
-class _Portable(Generic[Item, Result]):
-    """A function whose exceptions reach the parent: one that cannot be unpickled there would break the pool."""
-
-    function: Callable[[Item], Result]
-
-    def __call__(self, item: Item) -> Result:
-        try:
-            return self.function(item)
-        except Exception as error:
-            try:
-                pickle.loads(pickle.dumps(error))
-            except Exception:
-                raise StepError(f"{type(error).__name__}: {error}") from error
-            raise
-
-
-def _live_and_die_with_the_parent() -> None:
-    # Ctrl-C reaches the whole process group: the parent reports it once, workers just end.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # A parent killed outright cannot stop its workers, and they would wait for work for ever.
-    threading.Thread(target=_exit_after_parent, daemon=True).start()
-
-
-def _exit_after_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -10,7 +10,7 @@ import os
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def run_recipe(
         store.hold(f"fonderie run {recipe.path}", wait=wait, say=lambda text: machine.reporter.say(escape(text))),
         EventLog(store.run_folder(recipe.name) / "events.jsonl") as events,
     ):
-        return _Run(recipe, store, machine, events).run(names)
+        return _Run(recipe, store, replace(machine, note=events.write), events).run(names)
 
 
 def check_recipe(
