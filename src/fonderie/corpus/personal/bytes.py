@@ -5,6 +5,9 @@ from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
 SPACE, DOT, HYPHEN, SLASH, MIXED = 1, 2, 3, 4, 9
 """Kinds of separators between the groups of a number."""
 
+MOST_BREAKS = 7
+"""Separators read inside a number: a NIR has six; a column of figures need not be read to its end."""
+
 
 @compiled
 def is_digit(byte: int) -> bool:
@@ -84,15 +87,13 @@ def digit_before(text: Bytes, at: int) -> bool:
 
 
 @compiled
-def read_run(
-    text: Bytes, at: int, most: int, letters: bool, values: Numbers, stops: Numbers
-) -> tuple[int, int, int]:
+def read_run(text: Bytes, at: int, most: int, letters: bool, values: Numbers, stops: Numbers) -> tuple[int, int]:
     """Up to `most` digits (and letters, if asked) with single separators between groups.
 
     Fills `values` (letters from 10) and `stops` (where the first n characters end, at n). Returns how many there
-    are, the positions that a separator precedes as bits, and the kind of separator.
+    are, and the positions that a separator precedes as bits.
     """
-    count = groups = style = 0
+    count = groups = breaks = 0
     while count < most and at < text.size:
         byte = text[at]
         if is_digit(byte):
@@ -102,18 +103,33 @@ def read_run(
         else:
             gap = separator(text, at)
             after = at + (gap & 7)
-            if count == 0 or gap == 0 or after >= text.size:
+            if count == 0 or gap == 0 or after >= text.size or breaks == MOST_BREAKS:
                 break
             if not (is_digit(text[after]) or (letters and is_letter(text[after]))):
                 break
             groups |= 1 << count
-            style = gap >> 3 if style in (0, gap >> 3) else MIXED
+            breaks += 1
+            if breaks == 3 and count < 5:  # 1 23 45 67: no number we know has shorter groups
+                break
             at = after
             continue
         at += 1
         count += 1
         stops[count] = at
-    return count, groups, style
+    return count, groups
+
+
+@compiled
+def style_of(text: Bytes, groups: int, count: int, stops: Numbers) -> int:
+    """The kind of separator between the groups of the first `count` digits; MIXED if there are several."""
+    style = 0
+    for k in range(1, count):
+        if groups >> k & 1:
+            kind = separator(text, stops[k]) >> 3
+            if style not in (0, kind):
+                return MIXED
+            style = kind
+    return style
 
 
 @compiled

@@ -16,10 +16,9 @@ from fonderie.corpus.personal.bytes import (
     number,
     read_run,
     separator,
-    starts,
 )
 from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
-from fonderie.corpus.personal.tables import CARD_ISSUERS, EITHER, IBAN_COUNTRIES, IBAN_FORMS, LETTER
+from fonderie.corpus.personal.tables import CARD_ISSUERS, DIGIT, IBAN_COUNTRIES, IBAN_FORMS, LETTER
 from fonderie.corpus.personal.words import CARD, COMPANY, OTHER, label_before
 
 _NEAR, _FAR = 24, 60
@@ -37,10 +36,10 @@ _SIREN_POSTE = 356000000
 
 
 @compiled
-def nir_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+def nir_end(text: Bytes, count: int, groups: int, values: Numbers, stops: Numbers) -> int:
     """French social security number with its key: sex, year, month, department, commune, order, 97 - n mod 97."""
-    count, groups, _ = read_run(text, at, 15, True, values, stops)
-    if count < 15 or groups & ~_NIR_BREAKS or not starts(text, at) or not ends(text, stops[15]):
+    groups &= (1 << 15) - 1
+    if count < 15 or groups & ~_NIR_BREAKS or not ends(text, stops[15]):
         return 0
     corse = 0
     for k in range(15):
@@ -66,7 +65,26 @@ def nir_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
 
 
 @compiled
-def iban_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+def _read_form(text: Bytes, at: int, form: Numbers, length: int, values: Numbers) -> int:
+    """Past the characters of a form, with single separators where they please; 0 at the first that does not fit."""
+    for k in range(length):
+        gap = separator(text, at) if k else 0
+        at += gap & 7
+        if at >= text.size:
+            return 0
+        byte = text[at]
+        if is_digit(byte) and form[k] != LETTER:
+            values[k] = byte - 48
+        elif is_letter(byte) and form[k] != DIGIT:
+            values[k] = (byte | 32) - 87
+        else:
+            return 0
+        at += 1
+    return at
+
+
+@compiled
+def iban_end(text: Bytes, at: int, values: Numbers) -> int:
     """IBAN from its first letter: the country's length and form, and ISO 7064 mod 97-10; spaced in any way."""
     if (at and is_word(text[at - 1])) or not is_letter(text[at + 1]):
         return 0
@@ -74,13 +92,9 @@ def iban_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
     if row < 0:
         return 0
     length = IBAN_FORMS[row, -1]
-    count, _, _ = read_run(text, at, length, True, values, stops)
-    if count < length or not ends(text, stops[length]):
+    stop = _read_form(text, at, IBAN_FORMS[row], length, values)
+    if stop == 0 or not ends(text, stop):
         return 0
-    for k in range(length):
-        kind = IBAN_FORMS[row, k]
-        if kind != EITHER and (kind == LETTER) != (values[k] > 9):
-            return 0
     check = values[2] * 10 + values[3]
     if not 2 <= check <= 98:
         return 0
@@ -88,7 +102,7 @@ def iban_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
     for k in range(length):
         value = values[(k + 4) % length]
         remainder = (remainder * (100 if value > 9 else 10) + value) % 97
-    return int(stops[length]) if remainder == 1 else 0
+    return stop if remainder == 1 else 0
 
 
 @compiled
@@ -101,23 +115,21 @@ def _card_lengths(prefix: int) -> int:
 
 
 @compiled
-def card_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+def card_end(text: Bytes, at: int, count: int, groups: int, values: Numbers, stops: Numbers) -> int:
     """Payment card: issuer's prefix and length, Luhn, and the groups that are printed on it."""
-    count, groups, style = read_run(text, at, 19, False, values, stops)
-    if count < 13 or not starts(text, at):
+    if count < 13 or groups & 14:
         return 0
     allowed = _card_lengths(number(values, 0, 6))
     for size in range(min(count, 19), 12, -1):
-        if not allowed >> size & 1 or not luhn(values, size):
+        if not allowed >> size & 1:
             continue
         within = groups & ((1 << size) - 1)
         if size < count and not groups >> size & 1:
             continue
-        if not ends(text, stops[size]):
-            continue
         printed = within in (_CARD_16, _CARD_19) or (within == _CARD_AMEX and size < 16)
-        if not printed and within != 0:
+        if (not printed and within != 0) or not ends(text, stops[size]) or not luhn(values, size):
             continue
+        style = separator(text, stops[4]) >> 3
         if _is_card(text, at, stops[size], size, printed, style):
             return int(stops[size])
     return 0
@@ -158,11 +170,13 @@ def _is_bare(text: Bytes, at: int, stop: int) -> bool:
 
 
 @compiled
-def siret_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+def siret_end(text: Bytes, at: int, count: int, groups: int, values: Numbers, stops: Numbers) -> int:
     """French establishment: Luhn on the SIREN and on the whole; La Poste's own by the sum of its digits."""
-    count, groups, _ = read_run(text, at, 14, False, values, stops)
+    groups &= (1 << 14) - 1
+    if count < 14 or groups not in (0, _SIREN_GROUPS, _SIRET_GROUPS, 1 << 9):
+        return 0
     stop = stops[14]
-    if count < 14 or not starts(text, at) or not ends(text, stop) or number(values, 9, 14) == 0:
+    if not ends(text, stop) or number(values, 9, 14) == 0:
         return 0
     siren = number(values, 0, 9)
     if siren == 0 or not luhn(values, 9):
@@ -177,8 +191,6 @@ def siret_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
         return int(stop)
     if groups == 1 << 9:
         return 0 if label_before(text, at, _NEAR) & OTHER else int(stop)
-    if groups not in (0, _SIREN_GROUPS):
-        return 0
     if label_before(text, at, _FAR) & COMPANY:
         return int(stop)
     # A business with a thousand establishments is rare: chance passes both checks and this once in ten thousand.
@@ -187,10 +199,9 @@ def siret_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
 
 
 @compiled
-def siren_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+def siren_end(text: Bytes, at: int, count: int, groups: int, values: Numbers, stops: Numbers) -> int:
     """French business: Luhn, and a word before (SIREN, RCS, immatriculée …) or RCS after."""
-    count, groups, _ = read_run(text, at, 9, False, values, stops)
-    if count < 9 or groups not in (0, _SIREN_GROUPS) or not starts(text, at) or not ends(text, stops[9]):
+    if count < 9 or groups & ((1 << 9) - 1) not in (0, _SIREN_GROUPS) or not ends(text, stops[9]):
         return 0
     if number(values, 0, 9) == 0 or not luhn(values, 9):
         return 0
@@ -228,7 +239,7 @@ def vat_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
     start += separator(text, start) & 7
     if start >= text.size or not is_digit(text[start]):
         return 0
-    count, groups, _ = read_run(text, start, 11, False, values, stops)
+    count, groups = read_run(text, start, 11, False, values, stops)
     if count < 11 or groups & ~(1 << 2 | 1 << 5 | 1 << 8) or not ends(text, stops[11]):
         return 0
     siren = number(values, 2, 11)

@@ -1,16 +1,6 @@
 """Telephone numbers: the French plan in its national form, those of Europe behind + or 00."""
 
-from fonderie.corpus.personal.bytes import (
-    MIXED,
-    SPACE,
-    digit_before,
-    ends,
-    is_digit,
-    is_word,
-    read_run,
-    separator,
-    starts,
-)
+from fonderie.corpus.personal.bytes import MIXED, SPACE, digit_before, ends, is_digit, is_word, separator, style_of
 from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
 from fonderie.corpus.personal.tables import TELEPHONE_CODES
 from fonderie.corpus.personal.words import OTHER, label_before
@@ -29,17 +19,15 @@ _FRANCE, _ITALY = 33, 39
 
 
 @compiled
-def national_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+def national_end(text: Bytes, at: int, count: int, groups: int, values: Numbers, stops: Numbers) -> int:
     """Ten digits from 01 to 09 (ARCEP's plan), in pairs or as printed for services, and no column of numbers."""
-    if text[at] != 48 or not starts(text, at):
-        return 0
-    count, groups, style = read_run(text, at, 10, False, values, stops)
-    stop = int(stops[10])
-    if count < 10 or values[1] == 0 or not ends(text, stop):
+    groups &= (1 << 10) - 1
+    if text[at] != 48 or count < 10 or values[1] == 0 or not ends(text, stops[10]):
         return 0
     service = values[1] == 8 and groups in (_SERVICE, _SERVICE_SPACED)
     if not service and groups not in (0, _PAIRS, _MOBILE_PAIRS, _FOURS):
         return 0
+    stop = int(stops[10])
     gap = separator(text, stop)
     after = stop + (gap & 7)
     followed = gap != 0 and after < text.size and is_digit(text[after])
@@ -49,6 +37,7 @@ def national_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
         if followed and gap >> 3 != SPACE:
             return 0
         return 0 if label_before(text, at, _FAR) & OTHER else stop
+    style = style_of(text, groups, 10, stops)
     if style == MIXED or (followed and gap >> 3 == style and not _is_hour(text, after)):
         return 0
     if _pair_before(text, at):
@@ -136,13 +125,7 @@ def international_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> 
 @compiled
 def zeros_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
     """An international number written with 00."""
-    if (
-        text[at] != 48
-        or at + 2 >= text.size
-        or text[at + 1] != 48
-        or not starts(text, at)
-        or digit_before(text, at)
-    ):
+    if text[at] != 48 or at + 2 >= text.size or text[at + 1] != 48 or digit_before(text, at):
         return 0
     first = at + 2
     first += separator(text, first) & 7

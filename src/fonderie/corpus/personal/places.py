@@ -167,9 +167,7 @@ def _city_end(text: Bytes, at: int) -> int:
 @compiled
 def address_end(text: Bytes, at: int) -> int:
     """A postal address from its number: number, type of way, name, postcode, city."""
-    if not starts(text, at):
-        return 0
-    number = _after_number(text, at)
+    number = _after_number(text, at) if starts(text, at) else 0
     if number == 0:
         return 0
     way = _skip(text, number, True, False)
@@ -276,7 +274,7 @@ def plate_span(text: Bytes, at: int) -> tuple[int, int]:
         return 0, 0
     for form in range(_FORM_SIZE.size):
         start = at - _FORM_FIRST[form]
-        if _fits(text, start, form):
+        if _fits(text, start, form) and (form != _SIV or _issued(text, start)):
             return start, start + _FORM_SIZE[form]
     return 0, 0
 
@@ -291,11 +289,13 @@ def _issued(text: Bytes, at: int) -> bool:
 @compiled
 def _letter_beside(text: Bytes, at: int) -> bool:
     """Whether a capital stands beside the digits from `at`, one separator away at most: what a plate has."""
+    if at and is_word(text[at - 1]) and not is_upper(text[at - 1]):
+        return False
     if at and (is_upper(text[at - 1]) or (at > 1 and text[at - 1] in (32, 45) and is_upper(text[at - 2]))):
         return True
     stop = at
     while stop < text.size and stop - at < 5 and is_digit(text[stop]):
         stop += 1
     if stop + 1 < text.size and text[stop] in (32, 45):
-        return is_upper(text[stop + 1]) or is_digit(text[stop + 1])
+        return is_upper(text[stop + 1]) or (text[stop] == 45 and is_digit(text[stop + 1]))
     return stop < text.size and is_upper(text[stop])

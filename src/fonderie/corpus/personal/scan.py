@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit, types
 
-from fonderie.corpus.personal.bytes import is_digit, is_letter, is_word, read_run
+from fonderie.corpus.personal.bytes import HYPHEN, SLASH, is_digit, is_letter, is_word, read_run, separator, starts
 from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
 from fonderie.corpus.personal.kinds import KINDS
 from fonderie.corpus.personal.network import domain_end, ipv4_end, ipv6_end, ipv6_start, is_mail_letter, local_start
@@ -26,12 +26,20 @@ SMALLEST_SPAN = 5
 
 _EMAIL, _IPV4, _IPV6, _PHONE, _NIR, _SIREN, _SIRET, _IBAN, _CARD, _KEY, _PLATE, _ADDRESS = range(len(KINDS))
 
+_LONG = 1 << _PHONE | 1 << _NIR | 1 << _SIREN | 1 << _SIRET | 1 << _CARD
+_WITH_LETTERS = 1 << _IBAN | 1 << _SIREN
+_SHORT = 1 << _PLATE | 1 << _ADDRESS
+_RUN = 20
+"""Digits read of a run: one more than the longest number has."""
+
 _BREAK, _DIGIT, _AT, _COLON, _EQUALS, _DASH, _PLUS = 1, 2, 3, 4, 5, 6, 7
 _CLASSES = np.ones(256, np.uint8)
 _CLASSES[[*range(65, 91), *range(97, 123), 95, *range(128, 256)]] = 0
 _CLASSES[48:58] = _DIGIT
 for _class, _sign in enumerate("@:=-+", start=_AT):
     _CLASSES[ord(_sign)] = _class
+_SIGNS = np.array([0, 0, 0, 1 << _EMAIL, 1 << _IPV6 | 1 << _KEY, 1 << _KEY, 1 << _KEY, 1 << _PHONE], np.int64)
+"""The kinds that each class of bytes can anchor."""
 
 
 @compiled
@@ -61,51 +69,76 @@ def _letters_before(text: Bytes, at: int) -> int:
 @compiled
 def _long_number(text: Bytes, at: int, wanted: int, values: Numbers, stops: Numbers) -> tuple[int, int]:
     """Kind and end of what nine digits or more are; end 0 if nothing."""
-    if wanted >> _NIR & 1:
-        stop = nir_end(text, at, values, stops)
-        if stop:
-            return _NIR, stop
+    count, groups = read_run(text, at, _RUN, False, values, stops)
+    if count == 6 and values[5] == 2 and wanted >> _NIR & 1:  # Corsica's departments are 2A and 2B
+        count, groups = read_run(text, at, 15, True, values, stops)
+        return _NIR, nir_end(text, count, groups, values, stops)
+    if count < 9:
+        return 0, 0
     if wanted >> _CARD & 1:
-        stop = card_end(text, at, values, stops)
+        stop = card_end(text, at, count, groups, values, stops)
         if stop:
             return _CARD, stop
     if wanted >> _SIRET & 1:
-        stop = siret_end(text, at, values, stops)
+        stop = siret_end(text, at, count, groups, values, stops)
         if stop:
             return _SIRET, stop
-    if wanted >> _PHONE & 1:
-        stop = national_end(text, at, values, stops) or zeros_end(text, at, values, stops)
+    if wanted >> _PHONE & 1 and text[at] == 48:
+        stop = national_end(text, at, count, groups, values, stops)
         if stop:
             return _PHONE, stop
     if wanted >> _SIREN & 1:
-        return _SIREN, siren_end(text, at, values, stops)
-    return 0, 0
+        stop = siren_end(text, at, count, groups, values, stops)
+        if stop:
+            return _SIREN, stop
+    if wanted >> _NIR & 1:
+        stop = nir_end(text, count, groups, values, stops)
+        if stop:
+            return _NIR, stop
+    return _PHONE, zeros_end(text, at, values, stops) if wanted >> _PHONE & 1 else 0
 
 
 @compiled
-def _at_digit(text: Bytes, at: int, wanted: int, values: Numbers, stops: Numbers) -> tuple[int, int, int]:
-    """Kind, start and end of what the first digit of a run anchors; end 0 if nothing."""
-    digits, _, _ = read_run(text, at, 9, False, values, stops)
-    if digits >= 2:
-        start = _letters_before(text, at)
-        if start >= 0:
-            if wanted >> _IBAN & 1:
-                stop = iban_end(text, start, values, stops)
-                if stop:
-                    return _IBAN, start, stop
-            if wanted >> _SIREN & 1:
-                stop = vat_end(text, start, values, stops)
-                if stop:
-                    return _SIREN, start, stop
-    if digits >= 9 or digits == 6:  # six: a NIR of Corsica, before its letter
+def _after_letters(text: Bytes, at: int, wanted: int, values: Numbers, stops: Numbers) -> tuple[int, int, int]:
+    """Kind, start and end of what two letters before a number make of it: an IBAN, a VAT number."""
+    start = _letters_before(text, at)
+    if start < 0:
+        return 0, 0, 0
+    if wanted >> _IBAN & 1:
+        stop = iban_end(text, start, values)
+        if stop:
+            return _IBAN, start, stop
+    if wanted >> _SIREN & 1:
+        stop = vat_end(text, start, values, stops)
+        if stop:
+            return _SIREN, start, stop
+    return 0, 0, 0
+
+
+@compiled
+def _at_digit(
+    text: Bytes, at: int, last: int, wanted: int, values: Numbers, stops: Numbers
+) -> tuple[int, int, int]:
+    """Kind, start and end of what the digits from `at` to `last` anchor; end 0 if nothing."""
+    digits = last - at
+    gap = separator(text, last)
+    after = last + (gap & 7)
+    goes_on = gap != 0 and after < text.size and is_digit(text[after])
+    if digits >= 2 and wanted & _WITH_LETTERS:
+        kind, start, stop = _after_letters(text, at, wanted, values, stops)
+        if stop:
+            return kind, start, stop
+    if wanted & _LONG and (goes_on or digits >= 6) and starts(text, at):
         kind, stop = _long_number(text, at, wanted, values, stops)
         if stop:
             return kind, at, stop
-    if wanted >> _IPV4 & 1 and digits >= 4:
+    if digits > 4:
+        return 0, 0, 0
+    if wanted >> _IPV4 & 1 and goes_on and text[last] == 46:
         stop = ipv4_end(text, at)
         if stop:
             return _IPV4, at, stop
-    if wanted >> _ADDRESS & 1:
+    if wanted >> _ADDRESS & 1 and (not goes_on or gap >> 3 in (HYPHEN, SLASH)):  # 12-14, rue
         stop = address_end(text, at)
         if stop:
             return _ADDRESS, at, stop
@@ -114,6 +147,18 @@ def _at_digit(text: Bytes, at: int, wanted: int, values: Numbers, stops: Numbers
         if stop:
             return _PLATE, start, stop
     return 0, 0, 0
+
+
+@compiled
+def _is_worth(text: Bytes, at: int, last: int, wanted: int) -> bool:
+    """Whether digits can be more than a figure in a sentence: more follow, they are many, letters precede."""
+    if wanted & _SHORT or last - at >= 6:
+        return True
+    gap = separator(text, last)
+    after = last + (gap & 7)
+    if gap and after < text.size and is_digit(text[after]):
+        return True
+    return bool(wanted & _WITH_LETTERS) and last - at >= 2 and _letters_before(text, at) >= 0
 
 
 @compiled
@@ -157,34 +202,43 @@ def _scan(text: Bytes, wanted: int, spans: Numbers) -> int:
     at = word = count = 0
     while at < size:
         sign = _CLASSES[text[at]]
-        if sign == 0:
+        if sign <= _BREAK:
+            # Nearly every byte comes here: no branch that prose would make the processor guess wrong.
+            ended = sign == _BREAK
+            if ended & (at - word >= SHORTEST):
+                count = _end_word(text, word, at, wanted, spans, count)
             at += 1
+            word = at if ended else word
             continue
         if sign == _DIGIT:
-            kind, start, stop = _at_digit(text, at, wanted, values, stops)
-            if stop:
-                count = _add(spans, count, kind, start, stop)
-                at = stop
-            else:
-                while at < size and is_digit(text[at]):
-                    at += 1
+            last = at + 1
+            while last < size and is_digit(text[last]):
+                last += 1
+            if _is_worth(text, at, last, wanted):
+                kind, start, stop = _at_digit(text, at, last, wanted, values, stops)
+                if stop:
+                    count = _add(spans, count, kind, start, stop)
+                    last = stop
+            at = last
             continue
         if sign != _DASH:
-            count = _end_word(text, word, at, wanted, spans, count)
+            if at - word >= SHORTEST:
+                count = _end_word(text, word, at, wanted, spans, count)
             word = at + 1
-        if sign != _BREAK:
+        if _SIGNS[sign] & wanted:
             kind, start, stop = _at_sign(text, at, sign, wanted, values, stops)
             if stop > at:
                 count = _add(spans, count, kind, start, stop)
                 at = word = stop
                 continue
         at += 1
-    return _end_word(text, word, size, wanted, spans, count)
+    return _end_word(text, word, size, wanted, spans, count) if size - word >= SHORTEST else count
 
 
 @compiled
 def _end_word(text: Bytes, word: int, at: int, wanted: int, spans: Numbers, count: int) -> int:
-    if at - word >= SHORTEST and wanted >> _KEY & 1:
+    """Add the key that the run of letters, digits, - and _ from `word` to `at` is, if it is one."""
+    if wanted >> _KEY & 1:
         stop = token_end(text, word, at)
         if stop:
             return _add(spans, count, _KEY, word, stop)

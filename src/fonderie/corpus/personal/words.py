@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fonderie.corpus.personal.bytes import folded, is_equal, is_letter
+from fonderie.corpus.personal.bytes import folded, is_equal
 from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
 
 PHONE, CARD, COMPANY, PLATE, OTHER = 1, 2, 4, 8, 16
@@ -65,24 +65,34 @@ class Words(NamedTuple):
     """1 if longer words that begin so count too."""
     meaning: Numbers
     first: Numbers
-    """The words that begin with byte b are those from first[b] to first[b + 1]."""
+    """The words whose two first bytes fall in bucket b are those from first[b] to first[b + 1]."""
+
+
+_BUCKETS = 1 << 10
+
+
+def _bucket_of(word: bytes) -> int:
+    """Five bits of each of the first two bytes; of the second none if it is no letter."""
+    second = word[1] if len(word) > 1 and (chr(word[1]).isalpha() or word[1] >= 0x80) else 0
+    return (word[0] & 31) << 5 | second & 31
 
 
 def _table(groups: dict[int, str]) -> Words:
-    entries = sorted(
+    entries = [
         (word.rstrip("*").replace("_", " ").encode(), word.endswith("*"), meaning)
         for meaning, words in groups.items()
         for word in words.split()
-    )
+    ]
+    entries.sort(key=lambda entry: (_bucket_of(entry[0]), entry))
     sizes = np.array([len(word) for word, _, _ in entries], np.int64)
-    heads = np.array([word[0] for word, _, _ in entries], np.int64)
+    heads = np.array([_bucket_of(word) for word, _, _ in entries], np.int64)
     return Words(
         np.frombuffer(b"".join(word for word, _, _ in entries), np.uint8).copy(),
         np.cumsum(sizes) - sizes,
         sizes,
         np.array([prefix for _, prefix, _ in entries], np.int64),
         np.array([meaning for _, _, meaning in entries], np.int64),
-        np.searchsorted(heads, np.arange(257)).astype(np.int64),
+        np.searchsorted(heads, np.arange(_BUCKETS + 1)).astype(np.int64),
     )
 
 
@@ -92,16 +102,25 @@ _W_TEXT, _W_START, _W_SIZE, _W_PREFIX, _W_MEANING, _W_FIRST = _table({1: _WAYS})
 _S_TEXT, _S_START, _S_SIZE, _S_PREFIX, _S_MEANING, _S_FIRST = _table({1: _SECRETS})
 
 
+_IN_WORD = np.array([byte >= 0x80 or chr(byte).isalpha() for byte in range(256)])
+
+
 @compiled
 def _in_word(byte: int) -> bool:
-    return is_letter(byte) or byte >= 0x80
+    return bool(_IN_WORD[byte])
+
+
+@compiled
+def _bucket(text: Bytes, at: int) -> int:
+    second = folded(text, at + 1) if at + 1 < text.size and _in_word(text[at + 1]) else 0
+    return (folded(text, at) & 31) << 5 | second & 31
 
 
 @compiled
 def _find_word(
     text: Bytes, at: int, words: Bytes, start: Numbers, size: Numbers, prefix: Numbers, first: Numbers
 ) -> int:
-    head = folded(text, at)
+    head = _bucket(text, at)
     for entry in range(first[head], first[head + 1]):
         if is_equal(text, at, words, start[entry], size[entry]):
             after = at + size[entry]
@@ -113,8 +132,15 @@ def _find_word(
 @compiled
 def label_before(text: Bytes, at: int, window: int) -> int:
     """What the nearest telling word in the `window` bytes before calls this: flags, or 0 if there is none."""
+    inside = at > 0 and _in_word(text[at - 1])
     for k in range(at - 1, max(at - window, 0) - 1, -1):
-        if _in_word(text[k]) and (k == 0 or not _in_word(text[k - 1])):
+        here = inside
+        inside = k > 0 and _in_word(text[k - 1])
+        if here and not inside:
+            # Looked up here as well: a call costs more than most words are worth.
+            head = _bucket(text, k)
+            if _L_FIRST[head] == _L_FIRST[head + 1]:
+                continue
             entry = _find_word(text, k, _L_TEXT, _L_START, _L_SIZE, _L_PREFIX, _L_FIRST)
             if entry >= 0:
                 return int(_L_MEANING[entry])
@@ -125,7 +151,7 @@ def label_before(text: Bytes, at: int, window: int) -> int:
 def way_at(text: Bytes, at: int) -> int:
     """Bytes of the type of way that stands here, with the dot of an abbreviation; 0 if none does."""
     best = 0
-    head = folded(text, at)
+    head = _bucket(text, at)
     for entry in range(_W_FIRST[head], _W_FIRST[head + 1]):
         size = _W_SIZE[entry]
         if size > best and is_equal(text, at, _W_TEXT, _W_START[entry], size):
