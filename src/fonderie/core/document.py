@@ -5,8 +5,9 @@ A step that makes documents writes `documents/00000.parquet`, `00001.parquet`, â
 workers wrote them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -82,30 +83,77 @@ def shard_path(folder: Path, index: int) -> Path:
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """The documents of a shard, in order, a row group at a time; InputError if a text does not match its id."""
-    with pq.ParquetFile(path) as file:
+    """The documents of a shard, in order; InputError if it is damaged, or a text does not match its id."""
+    for batch in read_record_batches(path):
+        for row in batch.to_pylist(maps_as_pydicts="strict"):
+            document = Document(**row)
+            if document.id != row["id"]:
+                raise InputError(f"{path}: the text of document {row['id']} was altered")
+            yield document
+
+
+def read_record_batches(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
+    """A shard as record batches, a row group in memory at a time; InputError names the byte where it is damaged."""
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        # Parquet is read from its end: a file that was cut has none.
+        raise _damaged(path, path.stat().st_size, error) from error
+    with file:
         for group in range(file.num_row_groups):
-            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[group]):
-                for row in batch.to_pylist(maps_as_pydicts="strict"):
-                    document = Document(**row)
-                    if document.id != row["id"]:
-                        raise InputError(f"{path}: the text of document {row['id']} was altered")
-                    yield document
+            batches = file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[group], columns=columns)
+            try:
+                yield from batches
+            except (OSError, pa.ArrowException) as error:
+                raise _damaged(path, _first_unreadable(file, group), error) from error
+
+
+def _damaged(path: Path, offset: int, error: Exception) -> InputError:
+    reason = str(error).strip().partition("\n")[0]
+    return InputError(
+        f"{path} is truncated or damaged at byte {offset:,}: {reason}",
+        hint="Delete the artifact it belongs to and run again: it is made anew from what it was made of.",
+    )
+
+
+def _first_unreadable(file: Any, group: int) -> int:
+    """The byte where the first column of a row group that cannot be read begins."""
+    columns = [file.metadata.row_group(group).column(index) for index in range(file.metadata.num_columns)]
+    starts = [column.dictionary_page_offset or column.data_page_offset for column in columns]
+    for column, start in zip(columns, starts, strict=True):
+        try:
+            file.read_row_group(group, columns=[column.path_in_schema])
+        except (OSError, pa.ArrowException):
+            return int(start)
+    return int(min(starts))
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:
     """Write a shard; returns how many documents it holds."""
-    rows: list[dict[str, Any]] = []
+    group: list[Document] = []
     count = characters = 0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for document in documents:
-            rows.append({name: getattr(document, name) for name in SCHEMA.names})
+            group.append(document)
             count += 1
             characters += len(document.text)
-            if len(rows) == ROWS_PER_GROUP or characters >= GROUP_CHARACTERS:
-                writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
-                rows.clear()
+            if len(group) == ROWS_PER_GROUP or characters >= GROUP_CHARACTERS:
+                writer.write_table(_table(group))
+                group.clear()
                 characters = 0
-        if rows:
-            writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+        if group:
+            writer.write_table(_table(group))
     return count
+
+
+def _table(documents: Sequence[Document]) -> Any:
+    # A column at a time: `from_pylist` looks every field of every row up by its name.
+    columns = []
+    for field_ in SCHEMA:
+        values: list[Any] = list(map(attrgetter(field_.name), documents))
+        if field_.name == "metadata":
+            values = [list(value.items()) for value in values]
+        columns.append(pa.array(values, field_.type))
+    return pa.Table.from_arrays(columns, schema=SCHEMA)

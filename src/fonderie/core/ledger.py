@@ -57,8 +57,9 @@ def ledger_path(folder: Path, index: int) -> Path:
 
 def write_ledger(path: Path, entries: Iterable[Entry]) -> None:
     """Write the ledger of one shard."""
-    rows = [entry._asdict() for entry in entries]
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path, compression="zstd")
+    columns = list(zip(*entries, strict=True)) or [()] * len(SCHEMA)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA), path, compression="zstd")
 
 
 def read_ledger(folder: Path) -> Iterator[Entry]:

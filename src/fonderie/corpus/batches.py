@@ -16,7 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fonderie.core.digest import digest_text
-from fonderie.core.document import GROUP_CHARACTERS, ROWS_PER_GROUP, SCHEMA, shard_path, shard_paths
+from fonderie.core.document import (
+    GROUP_CHARACTERS,
+    ROWS_PER_GROUP,
+    SCHEMA,
+    read_record_batches,
+    shard_path,
+    shard_paths,
+)
 from fonderie.core.errors import InputError
 from fonderie.core.ledger import Entry, Fate, ledger_path, merge, summarise, write_ledger
 from fonderie.core.machine import Machine
@@ -61,12 +68,10 @@ def _transform_shard(job: tuple[int, Path], *, judge: JudgeBatch, out: Path) -> 
 
 
 def read_batches(path: Path) -> Iterator[Any]:
-    """The documents of a shard as record batches; InputError if a text does not match its id."""
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[group]):
-                _check_ids(batch, path)
-                yield batch
+    """The documents of a shard as record batches; InputError if it is damaged, or a text does not match its id."""
+    for batch in read_record_batches(path):
+        _check_ids(batch, path)
+        yield batch
 
 
 def _check_ids(batch: Any, path: Path) -> None:
@@ -89,14 +94,18 @@ def _after(batch: Any, fates: list[Fates], entries: list[Entry]) -> Any:
     for row, ((before, source, origin, size), fate) in enumerate(zip(columns, fates, strict=True)):
         after = None if fate.fate == "dropped" else edited.get(row, before)
         entries.append(Entry(before, after, source, origin, fate.fate, fate.reason, fate.detail, size))
-    kept = pa.array([fate.fate != "dropped" for fate in fates], pa.bool_())
     if edited:
-        texts = batch.column("text").to_pylist()
-        for row, digest in edited.items():
-            ids[row], texts[row] = digest, fates[row].text
-        arrays = [pa.array(ids), pa.array(texts), *batch.columns[2:]]
-        batch = pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
-    return batch.filter(kept)
+        batch = _with_texts(batch, edited, fates)
+    return batch.filter(pa.array([fate.fate != "dropped" for fate in fates], pa.bool_()))
+
+
+def _with_texts(batch: Any, edited: dict[int, str], fates: list[Fates]) -> Any:
+    """A batch with the new texts and ids of the rows that are edited."""
+    rows = pa.array([row in edited for row in range(batch.num_rows)], pa.bool_())
+    ids = pc.replace_with_mask(batch.column("id"), rows, pa.array(list(edited.values()), pa.string()))
+    new = pa.array([fates[row].text for row in edited], pa.string())
+    texts = pc.replace_with_mask(batch.column("text"), rows, new)
+    return pa.RecordBatch.from_arrays([ids, texts, *batch.columns[2:]], schema=batch.schema)
 
 
 def write_batches(path: Path, batches: Iterable[Any]) -> None:

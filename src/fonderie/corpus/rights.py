@@ -4,9 +4,15 @@ Nothing is relabelled: where a file states a licence, the recipe may repeat it b
 not free stops the build unless the policy names it.
 """
 
+from functools import lru_cache
+
 from fonderie.core.errors import LicenceError
 from fonderie.core.step import Policy
-from fonderie.licences.verdict import Verdict, identify, judge
+from fonderie.licences.verdict import Verdict, identify
+from fonderie.licences.verdict import judge as _judge
+
+judge = lru_cache(maxsize=4_096)(_judge)
+"""A corpus has few licences and many documents."""
 
 
 def licence_of(declared: str | None, stated: str | None, where: str) -> str:

@@ -65,11 +65,19 @@ def top_gram(tokens: list[str], n: int) -> int:
 
 
 def duplicate_grams(tokens: list[str], n: int) -> int:
+    fours = Counter(tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3))
+
+    def comes_again(place: int) -> bool:
+        return fours[tuple(tokens[place : place + 4])] > 1
+
     seen: set[str] = set()
     characters = i = 0
     while i < len(tokens) - n + 1:
         gram = "".join(tokens[i : i + n])
-        if gram in seen:
+        # Runs of words whose ends come but once are not looked up: equal only if joined otherwise ("a bc", "ab c").
+        if not (comes_again(i) and comes_again(i + n - 4)):
+            i += 1
+        elif gram in seen:
             characters += len(gram)
             i += n
         else:

@@ -5,12 +5,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from fonderie.corpus.kernels.classes import DECIMAL, SPACE
-from fonderie.corpus.kernels.lines import after_break, ends_with_ellipsis, line_end, sentences
+from fonderie.corpus.kernels.classes import DECIMAL, LINE_BREAK, SPACE
+from fonderie.corpus.kernels.lines import after_break, ends_with_ellipsis, sentences
 
 _OPEN, _CLOSE = 0x5B, 0x5D
 _NEWLINE = 0x0A
 _KELVIN = 0x212A
+_BRACKET = np.uint64(1 << (_OPEN & 63))
+_BY_FREQUENCY = np.array([ord(letter) for letter in " esaintrulodcmpvéqfbghjxyzwk"], np.int32)
+"""Characters from the most to the least frequent in French prose; those that are not here are rarer still."""
 
 KEPT, DROPPED_LINE = -1, -2
 
@@ -27,11 +30,17 @@ def _lower(point: int) -> int:
 def contains(points: Any, first: int, last: int, phrases: Any, start: int, end: int) -> bool:
     """Whether [first, last) holds the phrase phrases[start:end], which is in lower case, without regard to case."""
     size = end - start
-    for i in range(first, last - size + 1):
-        if _lower(points[i]) != phrases[start] or (size > 1 and _lower(points[i + 1]) != phrases[start + 1]):
+    anchor = _rarest(phrases, start, end)
+    wanted = phrases[start + anchor]
+    upper = wanted - 32 if 0x61 <= wanted <= 0x7A else wanted
+    stranger = _KELVIN if wanted == 0x6B else wanted
+    for i in range(first + anchor, last - size + anchor + 1):
+        point = points[i]
+        if point not in (wanted, upper, stranger):
             continue
-        j = 1
-        while j < size and _lower(points[i + j]) == phrases[start + j]:
+        begin = i - anchor
+        j = 0
+        while j < size and _lower(points[begin + j]) == phrases[start + j]:
             j += 1
         if j == size:
             return True
@@ -39,12 +48,16 @@ def contains(points: Any, first: int, last: int, phrases: Any, start: int, end: 
 
 
 @njit(cache=True, nogil=True)
-def _letters(points: Any, first: int, last: int) -> Any:
-    """One bit for each character below 64 and each letter that a line holds; see `letters_of`."""
-    mask = np.uint64(0)
-    for i in range(first, last):
-        mask |= np.uint64(1) << np.uint64(_lower(points[i]) & 63)
-    return mask
+def _rarest(phrases: Any, start: int, end: int) -> int:
+    """Which of a phrase's characters is best to look for: the one that prose has least."""
+    best, place = -1, 0
+    for i in range(start, end):
+        rank = 0
+        while rank < _BY_FREQUENCY.size and _BY_FREQUENCY[rank] != phrases[i]:
+            rank += 1
+        if rank > best:
+            best, place = rank, i - start
+    return place
 
 
 def letters_of(phrase: str) -> int:
@@ -75,17 +88,30 @@ def _citation(points: Any, classes: Any, i: int, last: int, citations: Any, plac
 
 
 @njit(cache=True, nogil=True)
-def _words(classes: Any, first: int, last: int) -> tuple[int, int]:
-    """How many words white space makes, and the longest."""
+def _scan(points: Any, classes: Any, start: int, count: int) -> tuple[int, int, int, int, int, Any]:
+    """A line in one pass: its end; where it begins and ends once stripped; words, the longest, and its letters.
+
+    Letters are one bit for each character below 64 and each letter; see `letters_of`.
+    """
     words = longest = length = 0
-    for i in range(first, last):
+    first = last = -1
+    letters = np.uint64(0)
+    i = start
+    while i < count and not classes[i] & LINE_BREAK:
+        letters |= np.uint64(1) << np.uint64(_lower(points[i]) & 63)
         if classes[i] & SPACE:
+            longest = max(longest, length)
             length = 0
-            continue
-        words += length == 0
-        length += 1
-        longest = max(longest, length)
-    return words, longest
+        else:
+            words += length == 0
+            length += 1
+            last = i + 1
+            if first < 0:
+                first = i
+        i += 1
+    if first < 0:
+        first = last = i
+    return i, first, last, words, max(longest, length), letters
 
 
 @njit(cache=True, nogil=True)
@@ -109,7 +135,7 @@ def _copy(
 
 
 @njit(cache=True, nogil=True)
-def _judge(points: Any, first: int, last: int, rules: Any) -> int:
+def _judge(points: Any, first: int, last: int, letters: Any, rules: Any) -> int:
     """KEPT, DROPPED_LINE, or the number of the phrase that drops the whole document."""
     _, _, ends, no_ellipsis, _, _, phrases, places, masks, drops_document = rules
     if ends.size:
@@ -118,7 +144,6 @@ def _judge(points: Any, first: int, last: int, rules: Any) -> int:
             finished = finished or (last > first and points[last - 1] == end)
         if not finished or (no_ellipsis and _three_dots(points, first, last)):
             return DROPPED_LINE
-    letters = _letters(points, first, last)
     for phrase in range(places.size - 1):
         if masks[phrase] & ~letters:
             continue
@@ -142,27 +167,27 @@ def keep_lines(points: Any, classes: Any, count: int, rules: Any, into: Any, int
     result[:] = 0
     at = start = 0
     while start < count:
-        end = line_end(classes, start, count)
-        first, last = start, end
+        end, first, last, words, longest, letters = _scan(points, classes, start, count)
         start = after_break(points, end, count)
         result[0] += 1
-        while first < last and classes[first] & SPACE:
-            first += 1
-        while last > first and classes[last - 1] & SPACE:
-            last -= 1
-        words, longest = _words(classes, first, last)
         if longest > longest_word or words < fewest_words:
             continue
-        begin = at
-        if result[1]:
-            into[begin] = _NEWLINE
-            into_classes[begin] = SPACE
-            begin += 1
-        stop = _copy(points, classes, first, last, rules, into, into_classes, begin)
-        verdict = _judge(into, begin, stop, rules)
+        begin = at + (result[1] > 0)
+        if letters & _BRACKET:
+            stop = _copy(points, classes, first, last, rules, into, into_classes, begin)
+            verdict = _judge(into, begin, stop, letters, rules)
+        else:
+            stop = begin + last - first
+            verdict = _judge(points, first, last, letters, rules)
+            if verdict == KEPT:
+                into[begin:stop] = points[first:last]
+                into_classes[begin:stop] = classes[first:last]
         if verdict >= 0:
             return -1 - verdict
         if verdict == KEPT:
+            if result[1]:
+                into[at] = _NEWLINE
+                into_classes[at] = SPACE
             result[1] += 1
             result[2] += sentences(into, into_classes, begin, stop)
             at = stop

@@ -184,16 +184,20 @@ def is_closing(point: int) -> bool:
 @njit(cache=True, nogil=True)
 def symbols(points: Any, classes: Any, count: int) -> tuple[int, int, int, int]:
     """Hash signs, ellipses ("..." without overlap, and "…"), opening braces, and characters that are no space."""
-    hashes = ellipses = braces = visible = 0
+    hashes = ellipses = braces = spaces = 0
+    for i in range(count):
+        hashes += points[i] == 0x23
+        braces += points[i] == 0x7B
+        ellipses += points[i] == _ELLIPSIS
+    for i in range(count):
+        spaces += (classes[i] & SPACE) > 0
     dots = 0
     for i in range(count):
-        point = points[i]
-        visible += (classes[i] & SPACE) == 0
-        dots = dots + 1 if point == _DOT else 0
+        if points[i] != _DOT:
+            dots = 0
+            continue
+        dots += 1
         if dots == 3:
             ellipses += 1
             dots = 0
-        ellipses += point == _ELLIPSIS
-        hashes += point == 0x23
-        braces += point == 0x7B
-    return hashes, ellipses, braces, visible
+    return hashes, ellipses, braces, count - spaces

@@ -159,20 +159,16 @@ def _structure(points: Any, classes: Any, count: int, needs: int, table: Any, ou
 
 @njit(cache=True, nogil=True)
 def _repetition(
-    hashes: Any, prefix: Any, lengths: Any, tokens: int, count: int, powers: Any, table: Any, out: Any
+    hashes: Any, prefix: Any, lengths: Any, tokens: int, count: int, powers: Any, marks: Any, table: Any, out: Any
 ) -> None:
     if not count:
         return
-    most = 2
+    repeats, slots = marks
+    repeats[:tokens] = 1
     for n in range(2, 5):
-        if most > 1:
-            characters, most = top_gram(hashes, lengths, tokens, n, table)
-        else:
-            # Where no run of n words comes twice, no longer one does: the first is as good as any.
-            characters = lengths[n] + n - 1 if tokens >= n else 0
-        out[n - 2] = characters / count
+        out[n - 2] = top_gram(hashes, lengths, tokens, n, repeats, slots, table) / count
     for n in range(5, 11):
-        characters = duplicate_grams(prefix, lengths, tokens, n, powers, table)
+        characters = duplicate_grams(prefix, lengths, tokens, n, repeats, powers, table)
         if not characters:
             break  # where no run of n words comes again, no longer one does
         out[n - 2] = characters / count
@@ -184,16 +180,16 @@ def _measure(
     offsets: Any,
     rows: Any,
     needs: int,
-    marks: Any,
+    flags_: Any,
     fold: Any,
     words: Any,
     powers: Any,
     scratch: Any,
     out: Any,
 ) -> None:
-    points, classes, starts, ends, hashes, folded, prefix, lengths, counts, tables = scratch
+    points, classes, starts, ends, hashes, folded, prefix, lengths, counts, marks, tables = scratch
     for row in rows:
-        count = decode(data, offsets[row], offsets[row + 1], marks, points, classes)
+        count = decode(data, offsets[row], offsets[row + 1], flags_, points, classes)
         tokens = split(points, classes, count, starts, ends)
         into = out[row]
         _basic(points, classes, count, starts, ends, tokens, into)
@@ -201,9 +197,9 @@ def _measure(
             _lines(points, classes, count, tokens, tables, counts, into[_LINES_AT:])
         _structure(points, classes, count, needs, tables[0], into)
         if needs & (REPETITION | STOP):
-            hash_tokens(points, starts, ends, tokens, hashes, prefix, lengths)
+            hash_tokens(points, starts, ends, tokens, powers, hashes, prefix, lengths)
         if needs & REPETITION:
-            _repetition(hashes, prefix, lengths, tokens, count, powers, tables[0], into[_REPETITION_AT:])
+            _repetition(hashes, prefix, lengths, tokens, count, powers, marks, tables[0], into[_REPETITION_AT:])
         if needs & STOP:
             into[_STOP_AT] = distinct(hashes, tokens, words[0], words[4])
         if needs & FOLDED:
@@ -225,7 +221,7 @@ def _edit(
     places: Any,
     result: Any,
 ) -> int:
-    points, classes, _, _, _, _, _, _, _, _ = scratch
+    points, classes, _, _, _, _, _, _, _, _, _ = scratch
     into, into_classes = copy
     at = 0
     for i in range(rows.size):
@@ -308,6 +304,7 @@ class Kernel:
             np.empty(size + 1, np.uint64),
             np.empty(size + 1, np.int64),
             np.empty(LINE_COUNTS, np.int64),
+            (np.empty(size, np.uint8), np.empty(size, np.int64)),
             (_table(2 * size), _table(2 * size)),
         )
 

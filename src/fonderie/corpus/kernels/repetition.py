@@ -12,48 +12,53 @@ _NEWLINE = 0x0A
 
 
 @njit(cache=True, nogil=True)
-def top_gram(hashes: Any, lengths: Any, tokens: int, n: int, table: Any) -> tuple[int, int]:
-    """Characters that the most frequent n-gram covers, spaces between its words included, and how often it comes.
+def top_gram(hashes: Any, lengths: Any, tokens: int, n: int, repeats: Any, slots: Any, table: Any) -> int:
+    """Characters that the most frequent n-gram covers, spaces between its words included.
 
     Of several as frequent, the first. Occurrences may overlap, so that the share of the text can exceed one.
+    `repeats` says at which places the (n - 1)-gram that begins there comes more than once; it is made to say so of
+    n-grams. Only where both (n - 1)-grams of an n-gram do can it come again itself: the others are not looked up.
     """
     keys, stamps, counts, state = table
     grams = tokens - n + 1
     if grams <= 0:
-        return 0, 0
+        repeats[:tokens] = 0
+        return 0
     mask = mask_for(grams)
     state[0] += 1
     stamp = state[0]
-    best = 0
+    best = 1
     for i in range(grams):
-        key = _gram(hashes, i, n)
+        if not (repeats[i] and repeats[i + 1]):
+            slots[i] = -1
+            continue
+        key = hashes[i]
+        for j in range(i + 1, i + n):
+            key = key * TUPLE_BASE + hashes[j]
         slot = find(keys, stamps, mask, stamp, key)
         if stamps[slot] != stamp:
             stamps[slot] = stamp
             keys[slot] = key
             counts[slot] = 0
         counts[slot] += 1
+        slots[i] = slot
         best = max(best, counts[slot])
-    first = 0
-    while best > 1 and counts[find(keys, stamps, mask, stamp, _gram(hashes, first, n))] < best:
-        first += 1
-    return (lengths[first + n] - lengths[first] + n - 1) * best, best
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _gram(hashes: Any, i: int, n: int) -> Any:
-    """The hash of n words as a sequence."""
-    key = hashes[i]
-    for j in range(i + 1, i + n):
-        key = key * TUPLE_BASE + hashes[j]
-    return key
+    first = -1
+    for i in range(grams):
+        often = counts[slots[i]] if slots[i] >= 0 else 1
+        repeats[i] = often > 1
+        if often == best and first < 0:
+            first = i
+    repeats[grams:tokens] = 0
+    return int(lengths[first + n] - lengths[first] + n - 1) * best
 
 
 @njit(cache=True, nogil=True)
-def duplicate_grams(prefix: Any, lengths: Any, tokens: int, n: int, powers: Any, table: Any) -> int:
+def duplicate_grams(prefix: Any, lengths: Any, tokens: int, n: int, repeats: Any, powers: Any, table: Any) -> int:
     """Characters in n-grams that came before, read from the left without counting one twice.
 
-    Words are compared without what separates them, as datatrove joins them.
+    Words are compared without what separates them, as datatrove joins them. `repeats` says where 4-grams that come
+    more than once begin: only where the first and the last of an n-gram do can it come again itself.
     """
     keys, stamps, _, state = table
     grams = tokens - n + 1
@@ -65,6 +70,9 @@ def duplicate_grams(prefix: Any, lengths: Any, tokens: int, n: int, powers: Any,
     repeated = 0
     i = 0
     while i < grams:
+        if not (repeats[i] and repeats[i + n - 4]):
+            i += 1
+            continue
         characters = lengths[i + n] - lengths[i]
         key = prefix[i + n] - prefix[i] * power(characters, powers)
         if insert(keys, stamps, mask, stamp, key):

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from fonderie.corpus.kernels.classes import SPACE, WORD
-from fonderie.corpus.kernels.tables import BASE
+from fonderie.corpus.kernels.tables import BASE, power
 
 _HYPHEN, _APOSTROPHE, _RIGHT_QUOTE = 0x2D, 0x27, 0x2019
 _REPLACEMENT = 0xFFFD
@@ -82,7 +82,9 @@ def split(points: Any, classes: Any, count: int, starts: Any, ends: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def hash_tokens(points: Any, starts: Any, ends: Any, tokens: int, hashes: Any, prefix: Any, lengths: Any) -> None:
+def hash_tokens(
+    points: Any, starts: Any, ends: Any, tokens: int, powers: Any, hashes: Any, prefix: Any, lengths: Any
+) -> None:
     """Fill each token's hash, and the hash and the length of the concatenation of those before it.
 
     `prefix` and `lengths` have one entry more than there are tokens. The concatenation of tokens [i, j) hashes to
@@ -95,10 +97,10 @@ def hash_tokens(points: Any, starts: Any, ends: Any, tokens: int, hashes: Any, p
     for token in range(tokens):
         own = np.uint64(0)
         for i in range(starts[token], ends[token]):
-            value = np.uint64(points[i]) + np.uint64(1)
-            own = own * BASE + value
-            total = total * BASE + value
-        length += ends[token] - starts[token]
+            own = own * BASE + np.uint64(points[i]) + np.uint64(1)
+        size = ends[token] - starts[token]
+        total = total * power(size, powers) + own
+        length += size
         hashes[token] = own
         prefix[token + 1] = total
         lengths[token + 1] = length
