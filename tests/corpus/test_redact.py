@@ -4,9 +4,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from tests.corpus.builders import document, documents, ledger, run_step, texts
 
+from fonderie.corpus.personal.kinds import KINDS as ALL_KINDS
 from fonderie.corpus.redact import RedactParameters, redact, redact_text
+from fonderie.release.words import catalogue
 
 KINDS = ("email", "ipv4")
 
@@ -42,6 +45,35 @@ def test_an_edit_changes_the_id_and_counts_by_kind(tmp_path: Path) -> None:
     assert first.id_after != one.id
     assert (second.fate, second.id_after) == ("kept", other.id)
     assert out.statistics["sources"]["test"]["edited"] == {"personal data: email": 1}
+    assert out.statistics["personal_data"] == {"test": {"email": 2}}
+
+
+def test_every_kind_is_counted_by_source(tmp_path: Path) -> None:
+    one = document("Tél. 06 12 34 56 78, IP 10.0.0.17, FR76 3000 6000 0112 3456 7890 189.")
+    two = document("Tél. 06 12 34 56 79 et 06 12 34 56 70, AB-123-CD.")
+    made = documents(tmp_path / "in", [[one], [two]])
+    artifact, out = run_step(redact, RedactParameters(), tmp_path / "out", {"documents": (made,)})
+    assert texts(artifact) == ["Tél. [PHONE], IP [IP], [IBAN].", "Tél. [PHONE] et [PHONE], AB-123-CD."]
+    assert [entry.reason for entry in ledger(artifact)] == [
+        "personal data: ipv4+phone+iban",
+        "personal data: phone",
+    ]
+    assert out.statistics["personal_data"] == {"test": {"iban": 1, "ipv4": 1, "phone": 3}}
+
+
+def test_what_stands_in_its_place_can_look_like_it(tmp_path: Path) -> None:
+    made = documents(tmp_path / "in", [[document("Tél. 06 12 34 56 78, a@example.org.")]])
+    artifact, _ = run_step(redact, RedactParameters(style="invalid"), tmp_path / "out", {"documents": (made,)})
+    assert texts(artifact) == ["Tél. 00 00 00 00 00, nom@exemple.invalid."]
+
+
+def test_an_empty_list_of_kinds_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no kind is given"):
+        RedactParameters(kinds=())
+
+
+def test_all_kinds_have_words_in_the_documents_of_a_release() -> None:
+    assert set(ALL_KINDS) == set(catalogue()["personal"])
 
 
 @given(
