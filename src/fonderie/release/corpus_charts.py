@@ -11,6 +11,7 @@ from html import escape
 
 STYLE = """
 main { max-width: 66rem; }
+.facts { max-width: 40rem; } .facts .right { white-space: normal; }
 .plot { margin: 1rem 0 1.6rem; }
 .plot figcaption { color: var(--soft); font-size: .9rem; margin-top: .5rem; }
 .bar { display: grid; grid-template-columns: minmax(7rem, 15rem) 1fr minmax(9rem, 14rem); gap: .15rem .8rem;

@@ -92,7 +92,7 @@ def _summary(report: Report, before: Shares, after: Shares) -> str:
     if report.tokens:
         rows.append(("Tokens", f"{report.tokens:,}"))
     cells = "".join(f'<tr><th scope="row">{name}</th><td class="right">{value}</td></tr>' for name, value in rows)
-    return f'<div class="wide"><table>{cells}</table></div>\n'
+    return f'<table class="facts">{cells}</table>\n'
 
 
 def _funnels(sources: Sequence[SourceReport]) -> str:
@@ -157,7 +157,7 @@ def _shares(before: Shares, after: Shares) -> str:
     languages = {name: name for name in before.languages | after.languages}
     licences = {name: f"{name} ({judge(name).status})" for name in before.licences | after.licences}
     for title, names, old, new in (
-        ("Languages, as declared", languages, before.languages, after.languages),
+        ("Languages", languages, before.languages, after.languages),
         ("Licences of the documents", licences, before.licences, after.licences),
     ):
         ordered = sorted(names, key=lambda name: (-new[name], -old[name], name))
@@ -174,6 +174,11 @@ def _shares(before: Shares, after: Shares) -> str:
         caption = f"Share of the bytes of text: {key_before_after()}." + (
             f" {more:,} with less are not drawn." if more > 0 else ""
         )
+        if names is languages and before.identified:
+            caption += (
+                " Where a document declares none, it is the language identified: on "
+                f"{before.identified:,} documents drawn by hash."
+            )
         parts.append(f"<h3>{title}</h3>\n{bars(rows, caption)}")
     return "".join(parts)
 

@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 
 from fonderie.core.document import shard_paths
 from fonderie.core.step import Artifact
+from fonderie.corpus.measures import LANGUAGE_CHARACTERS, identify
 from fonderie.release.account import branches, counted, packed, reads_sources
 
-NOT_DECLARED = "not declared"
+IDENTIFIED = 2_000
+"""About how many documents are drawn, of which those that declare no language are identified; the same shares are
+taken of all others that declare none. Of 2,000, a share of one half is right to 2.2 points in 95 % of corpora."""
 BINS = 40
 """Of lengths, a power of two each: the last begins at half a terabyte."""
 ROWS = 1_000
@@ -28,7 +31,9 @@ class Shares:
     documents: int = 0
     size_bytes: int = 0
     languages: Counter[str] = field(default_factory=Counter)
-    """UTF-8 bytes of text by declared language."""
+    """UTF-8 bytes of text by language: the declared one, or else as identified on a sample."""
+    identified: int = 0
+    """Documents whose language was identified."""
     licences: Counter[str] = field(default_factory=Counter)
     """The same by licence of the content."""
     lengths: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
@@ -38,19 +43,36 @@ class Shares:
 def measure(artifacts: Iterable[Artifact]) -> Shares:
     """The shares of all documents of some artifacts."""
     shares = Shares()
-    for artifact in artifacts:
-        for path in shard_paths(artifact.path):
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=ROWS, columns=["licence", "language", "text"]):
-                    _add(shares, batch)
+    sample: Counter[str] = Counter()
+    paths = [path for artifact in artifacts for path in shard_paths(artifact.path)]
+    drawn = IDENTIFIED / max(sum(pq.read_metadata(path).num_rows for path in paths), 1)
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=ROWS, columns=["id", "licence", "language", "text"]):
+                _add(shares, batch)
+                _identify(batch, drawn, sample, shares)
+    unknown, known = shares.languages.pop("", 0), sum(sample.values())
+    for language, size in sample.items():
+        shares.languages[language] += round(unknown * size / known)
     return shares
+
+
+def _identify(batch: Any, drawn: float, sample: "Counter[str]", shares: Shares) -> None:
+    """Add the bytes of some documents without a language to that which they are in, drawn by their ids."""
+    # Ids are hashes: a share of all is below that share of the greatest one.
+    limit = f"{min(int(drawn * 16**8), 16**8 - 1):08x}"
+    chosen = pc.less_equal(pc.utf8_slice_codeunits(batch.column("id"), 7, 15), limit)
+    texts = batch.filter(pc.and_(chosen, pc.is_null(batch.column("language")))).column("text").to_pylist()
+    for text in texts:
+        sample[identify(text[:LANGUAGE_CHARACTERS])[0]] += len(text.encode("utf-8"))
+    shares.identified += len(texts)
 
 
 def _add(shares: Shares, batch: Any) -> None:
     sizes = pc.cast(pc.binary_length(batch.column("text")), pa.int64())
     shares.documents += len(batch)
     shares.size_bytes += pc.sum(sizes).as_py() or 0
-    shares.languages.update(_sums(pc.fill_null(batch.column("language"), NOT_DECLARED), sizes))
+    shares.languages.update(_sums(pc.fill_null(batch.column("language"), ""), sizes))
     shares.licences.update(_sums(batch.column("licence"), sizes))
     # frexp(size) is exact where a logarithm is not: 2^n bytes belong to bin n.
     exponents = np.frexp(np.maximum(sizes.to_numpy(zero_copy_only=False), 1))[1] - 1

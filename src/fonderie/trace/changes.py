@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-PROBE = 24
-"""Characters that must agree for the texts to have met again; fewer are found anywhere."""
 REACH = 200
 """Characters that may have come in one place before the texts are said to have nothing more in common."""
-RANGES = (1 << 12, 1 << 16, 1 << 40)
-"""How far ahead the old text is searched, the near first: most edits are short, and some cut a chapter."""
+SEARCHES = ((10, 1 << 8), (24, 1 << 12), (24, 1 << 16), (24, 1 << 40))
+"""How many characters must agree for the texts to have met again, and how far ahead the old one is searched for
+them, the near first: most edits are short, and some cut a chapter. Few characters are found anywhere, if one looks
+far."""
 CHANGES_SHOWN = 8
 AROUND = 60
 """Characters shown on each side of a change."""
@@ -46,9 +46,8 @@ def changes(before: str, after: str) -> Iterator[Piece]:
             break
         # A difference begins with a word, never within one.
         back = _within_word(same, old[i : i + 1], new[j : j + 1])
+        i, j, same = i - back, j - back, same[: len(same) - back]
         p, q = _meet(old, new, i, j)
-        if back:
-            i, j, same = i - back, j - back, same[: len(same) - back]
         if same:
             yield Piece("same", same)
         if p > i:
@@ -73,17 +72,14 @@ def _within_word(same: str, old: str, new: str) -> int:
 
 def _meet(old: str, new: str, i: int, j: int) -> tuple[int, int]:
     """Where the texts agree again after parting at i and j; their ends if they never do."""
-    starts = [
-        found.start()
-        for found in _BORDER.finditer(new, j, min(len(new), j + REACH))
-        if found.start() + PROBE <= len(new)
-    ]
-    for reach in RANGES:
+    starts = [found.start() for found in _BORDER.finditer(new, j, min(len(new), j + REACH))]
+    for probe, reach in SEARCHES:
         best: tuple[int, int, int] | None = None
         for q in starts:
-            if best is not None and q - j >= best[0]:
+            if q + probe > len(new) or (best is not None and q - j >= best[0]):
                 break
-            p = old.find(new[q : q + PROBE], i, min(len(old), i + reach))
+            # They part within the word that begins here, so they do not meet where it begins.
+            p = old.find(new[q : q + probe], i + (q == j), min(len(old), i + reach))
             if p >= 0 and (best is None or (p - i) + (q - j) < best[0]):
                 best = (p - i) + (q - j), p, q
         if best is not None:
@@ -112,8 +108,12 @@ def _alike(old: str, new: str, i: int, j: int) -> int:
 
 
 def _alike_at_end(before: str, after: str) -> int:
-    """How many characters agree at the end, and stand after all that agrees at the beginning of both."""
-    low, high = 0, min(len(before), len(after)) - _alike(before, after, 0, 0)
+    """How many characters agree at the end, and stand after the words that agree at the beginning of both."""
+    start = _alike(before, after, 0, 0)
+    start -= _within_word(
+        before[max(0, start - REACH) : start], before[start : start + 1], after[start : start + 1]
+    )
+    low, high = 0, min(len(before), len(after)) - start
     while low < high:
         middle = (low + high + 1) // 2
         if before[len(before) - middle : len(before) - low] == after[len(after) - middle : len(after) - low]:

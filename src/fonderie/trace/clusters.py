@@ -65,15 +65,15 @@ def repeated_document(detail: str | None) -> str | None:
     return found["keeper"] if found else None
 
 
-def keeper_of(artifact: Artifact, document_id: str) -> tuple[str, ...]:
-    """The ids that lead from a repeated document to the one that stays: the former first, the latter last."""
-    chain = [document_id]
+def keepers_of(artifact: Artifact, ids: Iterable[str]) -> dict[str, str]:
+    """For repeated documents, the one that stays in the end."""
+    stays = {name: name for name in ids}
     for _ in range(LINKS):
-        above = _above(artifact, [chain[-1]]).get(chain[-1])
-        if above is None:
+        above = _above(artifact, sorted(set(stays.values())))
+        if not above:
             break
-        chain.append(above)
-    return tuple(chain)
+        stays = {name: above.get(keeper, keeper) for name, keeper in stays.items()}
+    return stays
 
 
 def kept_instead(artifact: Artifact, detail: str | None) -> Member | None:
@@ -81,7 +81,7 @@ def kept_instead(artifact: Artifact, detail: str | None) -> Member | None:
     repeated = repeated_document(detail)
     if repeated is None:
         return None
-    stays = keeper_of(artifact, repeated)[-1]
+    stays = keepers_of(artifact, [repeated])[repeated]
     name = _names(artifact, [stays]).get(stays)
     if name is None:
         return None
@@ -95,7 +95,7 @@ def clusters(call: str, artifact: Artifact, number: int, mask: Mask = as_it_is) 
         raise UsageError(
             f"--clusters: the call '{call}' is {artifact.manifest.step}, and only corpus.dedup makes clusters"
         )
-    stays = [keeper_of(artifact, document)[-1] for document in _draw(artifact, number)]
+    stays = keepers_of(artifact, _draw(artifact, number)).values()
     gone: dict[str, _Gone] = {document: _Gone(0, []) for document in dict.fromkeys(stays)}
     _gather(artifact, gone)
     return _with_texts(call, artifact, gone, mask)
