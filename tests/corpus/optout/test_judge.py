@@ -138,6 +138,12 @@ def test_a_site_that_gives_no_answer_is_dropped_unless_the_recipe_says_otherwise
     assert kept.detail.endswith("unknown, and kept by the recipe's policy")
 
 
+def test_a_reservation_is_the_reason_even_beside_what_is_unknown(tmp_path: Path) -> None:
+    found = verdict(site(tmp_path, robots=503, tdm=tdm(1)))
+    assert found.reason == "opt-out: TDMRep"
+    assert "robots.txt 2026-11-20: unreachable, HTTP 503" in found.detail
+
+
 def test_a_site_that_was_never_asked_is_dropped_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
     assert verdict(tmp_path).reason == "opt-out unknown: robots.txt never asked for"
     assert verdict(tmp_path, treatments=Treatments(missing="keep")).reason is None

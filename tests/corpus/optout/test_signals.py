@@ -126,6 +126,17 @@ def test_content_usage_rules_go_by_the_longest_path() -> None:
     assert Robots(b"User-agent: Bingbot\nContent-Usage: train-ai=n").usage(at("/a")) is None
 
 
+def test_content_usage_that_contradicts_itself_says_no() -> None:
+    for pair in (("n", "y"), ("y", "n")):
+        lines = "\n".join(f"Content-Usage: /a train-ai={answer}" for answer in pair)
+        assert Robots(f"User-agent: *\n{lines}".encode()).usage(at("/a")) is False
+        groups = "\n\n".join(
+            f"User-agent: {agent}\nContent-Usage: / train-ai={answer}"
+            for agent, answer in zip(("GPTBot", "*"), pair, strict=True)
+        )
+        assert Robots(groups.encode()).usage(at("/a")) is False
+
+
 def test_content_usage_is_found_in_every_form_that_drafts_gave_it() -> None:
     for line in (
         "Content-Usage: train-ai=n",

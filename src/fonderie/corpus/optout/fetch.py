@@ -208,7 +208,6 @@ class Fetcher:
             raise _RefusedError(f"there is no host {host}: {error}") from error
         for text in found:
             ip = ipaddress.ip_address(text.partition("%")[0])
-            ip = getattr(ip, "ipv4_mapped", None) or ip
             if ip.is_loopback and self.manners.allow_loopback:
                 continue
             if not ip.is_global or ip.is_multicast:
