@@ -1,4 +1,4 @@
-"""Files as large as one wants, written a piece at a time: `factor` times four megabytes of text, 2 kB a document."""
+"""Files as large as one wants, written a piece at a time: `factor` times eight megabytes of text, 4 kB a document."""
 
 import bz2
 import gzip
@@ -16,8 +16,8 @@ DOCUMENTS = 2_000
 
 
 def sentences(number: int) -> str:
-    """Two kilobytes of text, no two alike."""
-    return " ".join(f"La phrase {number * 40 + i} du texte dit ce qu'elle a à dire." for i in range(40))
+    """Four kilobytes of text, no two alike."""
+    return " ".join(f"La phrase {number * 80 + i} du texte dit ce qu'elle a à dire." for i in range(80))
 
 
 def write(name: str, folder: Path, factor: int) -> Path:
@@ -49,13 +49,13 @@ def write(name: str, folder: Path, factor: int) -> Path:
                 wiki_page(i, f"Page {i}", f"{{{{Infobox|a={i}}}}} '''{sentences(i)}'''") for i in range(count)
             )
             path = folder / "a.xml.bz2"
-            with bz2.open(path, "wt", encoding="utf-8") as file:
+            with bz2.open(path, "wt", compresslevel=1, encoding="utf-8") as file:
                 file.write(HEAD)
                 file.writelines(pieces)
                 file.write("</mediawiki>")
             return path
         case "alto":
-            return _alto(folder / "a.xml", count // 4)  # a word is an element of eighty bytes
+            return _alto(folder / "a.xml", count)
         case "claire":
             lines = (f"[speaker00{i % 3}:] {sentences(i)}\n{'' if i % 2 else chr(10)}" for i in range(count))
             path = folder / "a.txt"
@@ -80,10 +80,11 @@ def _members(path: Path, records: Iterator[bytes]) -> Path:
 
 
 def _alto(path: Path, count: int) -> Path:
+    # An eighth of the others' text: a word is an element of eighty bytes.
     with path.open("w", encoding="utf-8") as file:
         file.write('<alto xmlns="http://www.loc.gov/standards/alto/ns-v3#"><Layout>')
         for number in range(count):
-            words = "".join(f'<String CONTENT="{word}" WC="0.9"/>' for word in sentences(number).split())
+            words = "".join(f'<String CONTENT="{word}" WC="0.9"/>' for word in sentences(number)[:500].split())
             file.write(f"<Page><PrintSpace><TextBlock><TextLine>{words}</TextLine></TextBlock></PrintSpace></Page>")
         file.write("</Layout></alto>")
     return path

@@ -1,5 +1,6 @@
 """On real texts, where they are at hand: see the fixture `real_corpora`."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,32 @@ def test_plays_are_refused_by_name_and_admitted_by_name(real_corpora: Path, tmp_
     artifact, _ = read_real(real_corpora / "theatre-nc/*.xml", tmp_path / "out", format="tei", policy=policy)
     assert {play.licence for play in all_documents(artifact)} == {"CC-BY-NC-SA-4.0"}
     assert any(" : " in play.text for play in all_documents(artifact))
+
+
+def test_plays_become_turns_of_speakers_cut_at_turns(real_corpora: Path, tmp_path: Path) -> None:
+    policy = Policy(also_allow=("CC-BY-NC-SA-4.0",))
+    given = {"format": "drama", "policy": policy, "speech": "written"}
+    whole, _ = read_real(real_corpora / "theatre-nc/*.xml", tmp_path / "whole", **given)
+    plays = all_documents(whole)
+    assert len(plays) == 12
+    for play in plays:
+        lines = play.text.split("\n")
+        assert all(line.startswith("[Intervenant ") for line in lines)
+        speakers = [line.partition(":]")[0] for line in lines]
+        assert all(before != after for before, after in itertools.pairwise(speakers))
+        assert int(play.metadata["speakers"]) == len(set(speakers))
+    # Courteline's cab driver: two speakers, who answer each other; directions are not said.
+    cab = next(play.text for play in plays if "Cochon de cocher, qui me dit" in play.text)
+    assert "\n[Intervenant 2:] Vous êtes libre ?\n[Intervenant 1:] Allez donc au bain ! Imbécile !\n" in cab
+    assert "consultant le cadran" not in cab
+    assert "Il s'éloigne" not in cab
+    parts, _ = read_real(
+        real_corpora / "theatre-nc/*.xml", tmp_path / "parts", unit="part", part_characters=2_000, **given
+    )
+    assert all(len(part.text) < 4_000 for part in all_documents(parts))
+    words = [
+        sum(text.count(mark) for text in group)
+        for mark in "?!;"
+        for group in ([play.text for play in plays], [part.text for part in all_documents(parts)])
+    ]
+    assert words[0::2] == words[1::2]
