@@ -86,6 +86,62 @@ def test_a_text_that_is_not_its_ids_is_noticed(tmp_path: Path) -> None:
         list(read_documents(path))
 
 
+def _columns(path: Path, group: int) -> dict[str, tuple[int, int]]:
+    """Where each column of a row group begins, and how long it is."""
+    row_group = pq.ParquetFile(path).metadata.row_group(group)
+    columns = [row_group.column(index) for index in range(row_group.num_columns)]
+    return {
+        column.path_in_schema: (
+            column.dictionary_page_offset or column.data_page_offset,
+            column.total_compressed_size,
+        )
+        for column in columns
+    }
+
+
+def test_a_damaged_shard_names_its_file_and_the_byte(tmp_path: Path) -> None:
+    path = tmp_path / "00007.parquet"
+    write_documents(path, (_document(f"{i} {'mot ' * (i % 50)}") for i in range(4_000)))
+    start, length = _columns(path, 1)["text"]
+    data = bytearray(path.read_bytes())
+    data[start : start + length] = b"\xff" * length
+    path.write_bytes(data)
+    documents = read_documents(path)
+    assert [next(documents).text[:2] for _ in range(2_000)][:2] == ["0 ", "1 "]
+    with pytest.raises(InputError, match=rf"00007\.parquet is truncated or damaged at byte {start:,}: "):
+        next(documents)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_shard_names_its_file_and_where_it_ends(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "00007.parquet"
+    write_documents(path, (_document(f"t{i}") for i in range(300)))
+    cut = int(path.stat().st_size * share)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(InputError, match=rf"00007\.parquet is truncated or damaged at byte {cut:,}: ") as caught:
+        list(read_documents(path))
+    assert "run again" in caught.value.hint
+
+
+def test_whatever_byte_of_the_data_is_altered_no_text_comes_out_altered(tmp_path: Path) -> None:
+    """Other columns are under no hash: such a byte may alter a date, or nothing. Every seventh byte is tried."""
+    path = tmp_path / "00000.parquet"
+    texts = [f"texte nº {i}" for i in range(20)]
+    write_documents(path, (_document(text) for text in texts))
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    refused = 0
+    for place in range(4, footer, 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 + place % 255)]) + whole[place + 1 :])
+        try:
+            found = [item.text for item in read_documents(path)]
+        except InputError as error:
+            refused += str(path) in error.message
+        else:
+            assert found == texts
+    assert refused > (footer - 4) / 14
+
+
 def test_shards_keep_their_order_beyond_five_digits(tmp_path: Path) -> None:
     for index in (100_000, 99_999, 7):
         shard_path(tmp_path, index).touch()

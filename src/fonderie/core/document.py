@@ -104,8 +104,15 @@ def read_record_batches(path: Path, columns: list[str] | None = None) -> Iterato
     with file:
         for group in range(file.num_row_groups):
             batches = file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[group], columns=columns)
+            rows = 0
             try:
-                yield from batches
+                for batch in batches:
+                    batch.validate(full=True)  # offsets and UTF-8, which kernels over raw bytes rely on
+                    rows += batch.num_rows
+                    yield batch
+                expected = file.metadata.row_group(group).num_rows
+                if rows != expected:
+                    raise pa.ArrowInvalid(f"{rows} documents where there were {expected}")
             except (OSError, pa.ArrowException) as error:
                 raise _damaged(path, _first_unreadable(file, group), error) from error
 
@@ -124,7 +131,7 @@ def _first_unreadable(file: Any, group: int) -> int:
     starts = [column.dictionary_page_offset or column.data_page_offset for column in columns]
     for column, start in zip(columns, starts, strict=True):
         try:
-            file.read_row_group(group, columns=[column.path_in_schema])
+            file.read_row_group(group, columns=[column.path_in_schema]).validate(full=True)
         except (OSError, pa.ArrowException):
             return int(start)
     return int(min(starts))
