@@ -107,7 +107,7 @@ def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
 
 
 def _light_modules() -> list[str]:
-    light = [path for path in FILES if _package(path) in ("core", "corpus", "licences")]
+    light = [path for path in FILES if _package(path) in ("core", "corpus", "licences", "commands")]
     names = [".".join(("fonderie", *path.relative_to(SOURCE).with_suffix("").parts)) for path in light]
     return ["fonderie.cli", *(name.removesuffix(".__init__") for name in names)]
 
