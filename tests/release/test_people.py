@@ -9,6 +9,7 @@ import pytest
 from tests.evaluate.small import Build
 from tests.release.publishing import FILLED, dossier, final_dossier, headings
 
+from fonderie.core.manifest import FileEntry
 from fonderie.release import people
 from fonderie.release.document import CATALOGUES, Page, catalogue, fields_of, typeset
 from fonderie.release.legal import GPAI_FLOPS, Dossier
@@ -291,6 +292,14 @@ def test_that_nothing_is_fetched_is_said_of_known_steps_only(filled: Dossier) ->
              for item in filled.facts.manifests]  # fmt: skip
     made = replace(filled, facts=replace(filled.facts, manifests=known))
     assert "No step of this release fetches anything" in write_public_summary(made, "en").markdown()
+
+
+def test_a_source_from_a_hub_was_fetched(filled: Dossier) -> None:
+    file = FileEntry(path=f"datasets/acme/corpus@{'0' * 40}/a.parquet", size_bytes=1, sha256="sha256:" + "0" * 64)
+    read = [item.model_copy(update={"step": "corpus.read", "sources": {"path": [file]}})
+            if item.step in ("corpus.toy", "corpus.read") else item for item in filled.facts.manifests]  # fmt: skip
+    made = replace(filled, facts=replace(filled.facts, manifests=read))
+    assert "fetches anything" not in write_public_summary(made, "en").markdown()
 
 
 def test_opt_outs_in_the_ledger_are_evidence_and_none_is_said_to_be_none(filled: Dossier) -> None:

@@ -19,10 +19,16 @@ SCHEME = "hf://"
 READABLE = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".jsonl.bz2")
 """What a data set's address without a pattern takes."""
 _ADDRESS = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)@(?P<revision>[^/]*)(?:/(?P<pattern>.*))?", re.ASCII)
+_NAMED = re.compile(r"datasets/[\w.-]+/[\w.-]+@[0-9a-f]{40}/", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Listing = list[tuple[str, str | None]]
 """Each file's name in the repository, and its SHA-256 where the hub states it (for large files)."""
+
+
+def is_from_hub(name: str) -> bool:
+    """Whether a source of that name was fetched from a hub."""
+    return _NAMED.match(name) is not None
 
 
 def hub_sources(address: str, where: str) -> tuple[Source, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
 
+from fonderie.core.hub_files import is_from_hub
 from fonderie.core.manifest import Manifest
 from fonderie.release.account import reads_sources
 from fonderie.release.document import Page
@@ -30,7 +31,7 @@ from fonderie.release.tables import cell
 # (C(2025) 7719), point 17: indicative, and only above it.
 GPAI_FLOPS = 10**23
 OFFLINE_STEPS = frozenset({"corpus.read", "corpus.generate"})
-"""Steps through which documents enter, and which read local files or none: docs/reference.md."""
+"""Steps through which documents enter, and which read local files or none, but where a source is a hub's."""
 _OPT_OUT = re.compile(r"opt(?:ed)?[-_ ]?out|robots\.txt|\btdm|reservation of rights", re.IGNORECASE)
 """How reasons of the ledger name a reservation of rights."""
 
@@ -110,7 +111,13 @@ class Dossier:
     @property
     def offline(self) -> bool:
         """Whether every document entered through a step that is known to fetch nothing from the web."""
-        return all(manifest.step in OFFLINE_STEPS for manifest in self.entrances)
+        fetched = (
+            is_from_hub(entry.path)
+            for manifest in self.entrances
+            for entries in manifest.sources.values()
+            for entry in entries
+        )
+        return all(manifest.step in OFFLINE_STEPS for manifest in self.entrances) and not any(fetched)
 
     @cached_property
     def read_days(self) -> list[date]:
