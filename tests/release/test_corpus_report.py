@@ -6,9 +6,12 @@ from pathlib import Path
 import lxml.html
 import numpy as np
 import pytest
+from tests.evaluate.small import Build
 from tests.trace.corpora import SmallCorpus, make, texts
 
-from fonderie.core.document import Document, read_documents, shard_paths
+from fonderie.cli import main
+from fonderie.core.document import Document, read_documents, shard_path, shard_paths, write_documents
+from fonderie.core.manifest import Manifest
 from fonderie.core.step import Artifact
 from fonderie.corpus.measures import identify
 from fonderie.release.corpus_charts import Bar, bars, histogram
@@ -19,13 +22,13 @@ ADDRESSES = re.compile(r"m\.martin\d|01 42 68 53")
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> SmallCorpus:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> SmallCorpus:
     return make(tmp_path_factory.mktemp("report"), texts(), shards=2)
 
 
 @pytest.fixture(scope="module")
-def page(small: SmallCorpus) -> str:
-    return report(small)
+def page(corpus: SmallCorpus) -> str:
+    return report(corpus)
 
 
 def report(corpus: SmallCorpus, *, personal_data: bool = False) -> str:
@@ -60,21 +63,21 @@ def test_what_documents_and_recipes_say_is_text(tmp_path: Path) -> None:
     assert tree.xpath("//article//p[@class='text']")[0].text_content() == said
 
 
-def test_personal_data_is_masked_unless_asked_for(small: SmallCorpus, page: str) -> None:
+def test_personal_data_is_masked_unless_asked_for(corpus: SmallCorpus, page: str) -> None:
     assert not ADDRESSES.search(page)
     assert "•.•••••••@•••••••.••" in page
     assert "<ins>[EMAIL]</ins>" in page
-    told = report(small, personal_data=True)
+    told = report(corpus, personal_data=True)
     assert "<del>m.martin3@exemple.fr</del>" in told
     assert "pass this page on to nobody" in told
 
 
-def test_the_same_store_gives_the_same_page(small: SmallCorpus, page: str) -> None:
-    assert report(small) == page
+def test_the_same_store_gives_the_same_page(corpus: SmallCorpus, page: str) -> None:
+    assert report(corpus) == page
 
 
-def test_figures_are_those_of_the_documents(small: SmallCorpus, page: str) -> None:
-    read, left = documents(small.artifacts["letters"]), documents(small.artifacts["unique"])
+def test_figures_are_those_of_the_documents(corpus: SmallCorpus, page: str) -> None:
+    read, left = documents(corpus.artifacts["letters"]), documents(corpus.artifacts["unique"])
     rows = {
         row.xpath("./th")[0].text_content(): row.xpath("./td")[0].text_content()
         for row in lxml.html.document_fromstring(page).xpath("//table[@class='facts']//tr")
@@ -89,12 +92,12 @@ def test_figures_are_those_of_the_documents(small: SmallCorpus, page: str) -> No
     assert "CC-BY-4.0 (free)100.0 % → 100.0 %" in bars_
 
 
-def test_shares_count_bytes_and_lengths_in_powers_of_two(small: SmallCorpus) -> None:
-    read, left = ends(small.artifacts)
-    assert [artifact.key for artifact in read] == [small.artifacts["letters"].key]
-    assert [artifact.key for artifact in left] == [small.artifacts["unique"].key]
+def test_shares_count_bytes_and_lengths_in_powers_of_two(corpus: SmallCorpus) -> None:
+    read, left = ends(corpus.artifacts)
+    assert [artifact.key for artifact in read] == [corpus.artifacts["letters"].key]
+    assert [artifact.key for artifact in left] == [corpus.artifacts["unique"].key]
     shares = measure(read)
-    sizes = [len(document.text.encode("utf-8")) for document in documents(small.artifacts["letters"])]
+    sizes = [len(document.text.encode("utf-8")) for document in documents(corpus.artifacts["letters"])]
     assert (shares.documents, shares.size_bytes) == (len(sizes), sum(sizes))
     assert shares.languages == {"fr": sum(sizes)}
     assert shares.licences == {"CC-BY-4.0": sum(sizes)}
@@ -104,10 +107,25 @@ def test_shares_count_bytes_and_lengths_in_powers_of_two(small: SmallCorpus) -> 
     ]
 
 
-def test_a_language_that_nobody_declared_is_identified(tmp_path: Path) -> None:
-    from fonderie.core.document import shard_path, write_documents
-    from fonderie.core.manifest import Manifest
+def test_what_is_trained_on_is_what_was_packed_and_never_what_was_held_out(small: Build) -> None:
+    read, left = ends(small.result.artifacts)
+    artifacts = small.result.artifacts
+    assert {artifact.key for artifact in read} == {artifacts["toy"].key, artifacts["letters"].key}
+    assert [artifact.key for artifact in left] == [artifacts["training"].key]
+    assert measure(left).documents == len(documents(artifacts["training"]))
 
+
+def test_a_release_is_shown_with_its_status_and_has_no_examples(
+    small: Build, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", str(small.release)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("Status draft: what its publisher has not said yet is shown in")
+    assert main(["show", str(small.release), "--dropped", "3"]) == 2
+    assert "Give the recipe" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_language_that_nobody_declared_is_identified(tmp_path: Path) -> None:
     said = [
         "Le conseil municipal se réunit demain soir pour voter le budget de la commune et des écoles.",
         "The town council meets tomorrow evening to vote on the budget of the schools and the roads.",

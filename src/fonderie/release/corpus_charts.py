@@ -29,7 +29,10 @@ main { max-width: 66rem; }
 @media (max-width: 40rem) {
   .bar { grid-template-columns: 1fr auto; } .bar svg { grid-column: 1 / 3; grid-row: 2; }
 }
-@media print { .track { fill: none; stroke: #ccc; } * { print-color-adjust: exact; } }
+@media print {
+  .bar { grid-template-columns: 9rem 1fr 9.5rem; } .track { fill: none; stroke: #ccc; }
+  * { print-color-adjust: exact; }
+}
 """
 
 

@@ -5,7 +5,7 @@ from html import escape
 
 from fonderie.core.digest import short
 from fonderie.core.step import Artifact
-from fonderie.corpus.dedup.documents import dedup
+from fonderie.corpus.dedup.documents import NEAR, dedup
 from fonderie.corpus.hold_out import hold_out
 from fonderie.corpus.personal.kinds import KINDS
 from fonderie.corpus.redact import redact_text
@@ -38,6 +38,7 @@ del { color: var(--alert); background: var(--alert-tint); text-decoration: line-
 ins { color: var(--accent); background: var(--tint); font-weight: 600; text-decoration: none;
   border-bottom: 2px solid var(--accent); }
 details summary { cursor: pointer; margin: .6rem 0; }
+h3 + .about { break-after: avoid; }
 @media (max-width: 40rem) { .sides { grid-template-columns: 1fr; } }
 """
 
@@ -87,7 +88,11 @@ def _of_call(call: str, artifact: Artifact, fate: Changed, number: int, mask: Ma
     if not counts:
         return
     yield f"<h3>{escape(call)}: {fate}</h3>\n"
-    yield f'<p class="about">{sum(counts.values()):,} documents, for {len(counts):,} reasons.</p>\n'
+    documents, reasons = sum(counts.values()), len(counts)
+    yield (
+        f'<p class="about">{documents:,} document{"s"[: documents != 1]}, '
+        f"for {reasons:,} reason{'s'[: reasons != 1]}.</p>\n"
+    )
     yield from map(_example, examples(call, artifact, wanted, mask))
 
 
@@ -142,5 +147,4 @@ def _cluster(cluster: Cluster) -> str:
 
 def _alike(member: Member) -> str:
     """What the ledger says beside the other's name: the similarity, where one was measured."""
-    _, _, said = member.detail.partition(", ")
-    return said
+    return member.detail.rpartition(", ")[2] if member.reason == NEAR else ""
