@@ -101,7 +101,7 @@ def read_run(text: Bytes, at: int, most: int, letters: bool, values: Numbers, st
         elif letters and is_letter(byte):
             values[count] = (byte | 32) - 87
         else:
-            gap = separator(text, at)
+            gap = 1 + 8 * SPACE if byte == 32 else separator(text, at)
             after = at + (gap & 7)
             if count == 0 or gap == 0 or after >= text.size or breaks == MOST_BREAKS:
                 break

@@ -37,10 +37,10 @@ def national_end(text: Bytes, at: int, count: int, groups: int, values: Numbers,
         if followed and gap >> 3 != SPACE:
             return 0
         return 0 if label_before(text, at, _FAR) & OTHER else stop
+    if _pair_before(text, at):
+        return 0
     style = style_of(text, groups, 10, stops)
     if style == MIXED or (followed and gap >> 3 == style and not _is_hour(text, after)):
-        return 0
-    if _pair_before(text, at):
         return 0
     return 0 if label_before(text, at, _NEAR) & OTHER else stop
 

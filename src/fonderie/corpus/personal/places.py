@@ -182,8 +182,8 @@ def address_end(text: Bytes, at: int) -> int:
     return _city_end(text, _skip(text, code, False, True))
 
 
-def _plates() -> tuple[Bytes, Numbers, Numbers]:
-    """Forms (d a digit, L a letter of the French series, A any, D a department), and their first digit."""
+def _plates() -> tuple[Bytes, Numbers, Numbers, Numbers]:
+    """Forms (d a digit, L a French letter, A any, D a department); their sizes, first digits, digits in a row."""
     forms = ["LL-ddd-LL", "LL ddd LL", "LLdddLL"]  # France since 2009, and Italy: arrêté du 9 février 2009
     forms += [  # France before 2009, still valid
         f"{'d' * digits}{gap}{'L' * letters}{gap}DD"
@@ -212,11 +212,12 @@ def _plates() -> tuple[Bytes, Numbers, Numbers]:
     forms.sort(key=lambda form: -len(form))
     longest = max(map(len, forms)) + 1
     codes = np.frombuffer("".join(form.ljust(longest) for form in forms).encode(), np.uint8)
-    first = [re.search("[dD]", form).start() for form in forms]  # type: ignore[union-attr]
-    return codes.reshape(-1, longest).copy(), np.array([len(form) for form in forms]), np.array(first)
+    digits = [match.span() for form in forms for match in [re.search("d+", form)] if match]
+    sizes = np.array([(len(form), first, last - first) for form, (first, last) in zip(forms, digits, strict=True)])
+    return codes.reshape(-1, longest).copy(), sizes[:, 0].copy(), sizes[:, 1].copy(), sizes[:, 2].copy()
 
 
-_FORMS, _FORM_SIZE, _FORM_FIRST = _plates()
+_FORMS, _FORM_SIZE, _FORM_FIRST, _FORM_DIGITS = _plates()
 _SIV = 0
 for _k in range(len(_FORM_SIZE)):
     if bytes(_FORMS[_k]).rstrip() == b"LL-ddd-LL":
@@ -270,12 +271,18 @@ def plate_span(text: Bytes, at: int) -> tuple[int, int]:
     alone = _fits(text, at - 3, _SIV) and _issued(text, at - 3)
     if alone and not label_before(text, at - 3, _PLATE_NEAR) & OTHER:
         return at - 3, at + 6
-    if not _letter_beside(text, at) or not label_before(text, at, _PLATE_WINDOW) & PLATE:
+    if not _letter_beside(text, at):
         return 0, 0
+    digits = 1
+    while at + digits < text.size and digits < 5 and is_digit(text[at + digits]):
+        digits += 1
     for form in range(_FORM_SIZE.size):
         start = at - _FORM_FIRST[form]
-        if _fits(text, start, form) and (form != _SIV or _issued(text, start)):
-            return start, start + _FORM_SIZE[form]
+        if _FORM_DIGITS[form] != digits or not _fits(text, start, form) or (form == _SIV and not alone):
+            continue
+        if not label_before(text, start, _PLATE_WINDOW) & PLATE:
+            return 0, 0
+        return start, start + _FORM_SIZE[form]
     return 0, 0
 
 
