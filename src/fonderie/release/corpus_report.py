@@ -110,9 +110,10 @@ def _funnel(source: SourceReport) -> list[Bar]:
     for stage in source.stages:
         if stage.branch != "training":
             continue
-        # Drops while reading count from what was read; a call that sees only a part of a source counts from that.
-        lost = stage.read - stage.kept
+        held = stage.dropped.get(HELD_OUT, 0)
+        lost = stage.read - stage.kept - held
         figure = f"{stage.kept:,} ({share(stage.kept, most)})" + (f", −{lost:,}" if lost else "")
+        figure += f", {held:,} held out" if held else ""
         edits = sum(stage.edited.values())
         if edits:
             figure += f", {edits:,} edited"
