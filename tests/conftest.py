@@ -27,5 +27,7 @@ def real_mof() -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "mof"
     folder = Path(os.environ.get(MOF_VARIABLE, beside))
     if not (folder / "expected.json").is_file():
-        pytest.skip(f"no files of the framework at {folder}: set {MOF_VARIABLE} to the folder that holds expected.json")
+        pytest.skip(
+            f"no files of the framework at {folder}: set {MOF_VARIABLE} to the folder that holds expected.json"
+        )
     return folder

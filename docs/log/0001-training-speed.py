@@ -1,4 +1,4 @@
-# ruff: noqa: D103, E402, T201
+# ruff: noqa: D103, E402
 """The measurements of 0001-training-speed.md: one process, variants in turn, medians.
 
 python docs/log/0001-training-speed.py THREADS {fp32,bf16,sizes,compile}

@@ -1,4 +1,4 @@
-# ruff: noqa: D103, T201
+# ruff: noqa: D103
 """Experiment 0004: how well tombstones know changed copies, and what else they take along.
 
     OMP_NUM_THREADS=1 python docs/log/0004-tombstones.py CORPORA

@@ -26,7 +26,7 @@ class Request(BaseHTTPRequestHandler):
         else:
             behaviour(self)
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET
 
     def answer(self, status: int, body: bytes, **headers: str) -> None:
         """A whole answer; for HEAD without its body."""

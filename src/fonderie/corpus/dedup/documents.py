@@ -1,8 +1,8 @@
 """corpus.dedup: one of each document, across all sources and snapshots of the corpus.
 
 Exact copies have the same content id. Then, if wanted, of the documents that are left, those from the same web
-address; then near copies, whose word 5-grams are alike (fonderie.corpus.dedup.minhash), joined to clusters. One of each
-stays, by one rule (fonderie.corpus.dedup.order), and the ledger of the others names it.
+address; then near copies, whose word 5-grams are alike (minhash.py), joined to clusters. One of each stays, by one
+rule (order.py), and the ledger of the others names it.
 """
 
 import shutil
