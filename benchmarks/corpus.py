@@ -4,8 +4,8 @@ python benchmarks/corpus.py [--corpora DIR] [--only PART …]
 
 Each part is a file beside this one, whose `main` measures ours and the peer in turn on the same real input and
 prints one JSON line for each comparison: {"name", "peer", "ratio", "n", "detail"}; ratio is the peer's time over
-ours, per core, in medians. Lines of JSON pass through; what else a part says goes to standard error. Exit status 1 if a part
-fails, prints none of the comparisons asked of it, or misses its bar.
+ours, per core, in medians. Lines of JSON pass through; what else a part says goes to standard error. Exit status 1
+if a part fails, prints none of the comparisons asked of it, or misses its bar.
 """
 
 import argparse
