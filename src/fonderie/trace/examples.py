@@ -145,7 +145,7 @@ def lot(*parts: str) -> int:
     """A number drawn for these strings: always the same, and no other strings' concern."""
     import xxhash
 
-    return int(xxhash.xxh3_64_intdigest("\0".join(parts)))
+    return int(xxhash.xxh3_64_intdigest("\0".join(parts).encode("utf-8")))
 
 
 def reasons_of(artifact: Artifact, wanted: Wanted) -> dict[str, int]:

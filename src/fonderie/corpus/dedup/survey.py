@@ -97,7 +97,7 @@ def survey_shard(job: tuple[int, Path], *, wanted: Wanted) -> int:
     write_run(folder, "exact", shard, ids[:, 0].copy(), row=np.arange(len(ids), dtype=np.uint32))
     if wanted.urls:
         urls = [(row, url) for row, url in enumerate(url for part in found for url in part.urls) if url]
-        keys = np.array([xxhash.xxh3_64_intdigest(url) for _, url in urls], dtype=np.uint64)
+        keys = np.array([xxhash.xxh3_64_intdigest(url.encode("utf-8")) for _, url in urls], dtype=np.uint64)
         write_run(folder, "urls", shard, keys, row=np.array([row for row, _ in urls], dtype=np.uint32))
     lengths = _concatenate([part.lengths for part in found], np.int64)
     write_column(folder, "lengths", shard, lengths)

@@ -56,12 +56,12 @@ class UrlList:
         from xxhash import xxh3_64_intdigest
 
         self._hash = xxh3_64_intdigest
-        hashes = [self._hash(_address(line)) for path in paths for line in _entries(path)]
+        hashes = [self._hash(_address(line).encode("utf-8")) for path in paths for line in _entries(path)]
         self._hashes: npt.NDArray[np.uint64] = np.unique(np.array(hashes, np.uint64))
 
     def names(self, url: str) -> bool:
         """Whether an address, a part of its path, its host or a domain above it is in the list."""
-        keys = np.array([self._hash(part) for part in _parts(url)], np.uint64)
+        keys = np.array([self._hash(part.encode("utf-8")) for part in _parts(url)], np.uint64)
         places = np.searchsorted(self._hashes, keys)
         inside = places < len(self._hashes)
         return bool(np.any(self._hashes[places[inside]] == keys[inside]))
