@@ -21,7 +21,7 @@ from fonderie.core.errors import StepError, UsageError
 
 LOCAL = "ray"
 _ADDRESS = re.compile(r"ray://[^/\s:]+:\d+")
-_SAME = tuple(dict.fromkeys([*LIBRARIES, "numba", "google-re2", "lxml", "fasttext-predict", "zstandard"]))
+_SAME = tuple(dict.fromkeys([*LIBRARIES, "numba", "lxml", "fasttext-predict", "zstandard"]))
 """Distributions whose version must be the driver's on every node: they decide, or they write bytes."""
 _STORE_BYTES = 256 << 20
 """Of shared memory for a cluster started here: results are counts, not documents; larger ones spill to disk."""
