@@ -122,10 +122,15 @@ def test_a_file_that_a_node_does_not_see(nodes: Nodes, tmp_path: Path) -> None:
 @needs_ray
 @pytest.mark.slow
 def test_other_software_on_a_node_is_refused(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = (*software()[:-1], ("zstandard", "0.0.1"))
-    monkeypatch.setattr(cluster, "software", lambda: ours)
-    with pytest.raises(StepError, match=r"has zstandard \S+, not 0\.0\.1"):
-        list(Machine(on=nodes.address).map(_square, range(2), label="squares"))
+    for name, refusal in (
+        ("zstandard", r"has zstandard \S+, not other"),
+        ("code of digest", "has code of digest .*"),
+    ):
+        ours = tuple({**dict(software()), name: "other"}.items())
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster, "software", lambda ours=ours: ours)
+            with pytest.raises(StepError, match=refusal):
+                list(Machine(on=nodes.address).map(_square, range(2), label="squares"))
 
 
 @needs_ray

@@ -5,6 +5,7 @@ the sources at the same paths (a shared file system), and run the same software.
 runs. What a dead worker or node had is given again by our own loop, never by Ray: each time is counted and said.
 """
 
+import hashlib
 import os
 import platform
 import re
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from fonderie.core.crew import Done, Failed, Lost, Portable, Report
@@ -136,7 +138,20 @@ class Tasks:
 def software() -> tuple[tuple[str, str | None], ...]:
     """What must be the same on every node for the bytes to be."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return (("python", python), *((name, installed_version(name)) for name in _SAME))
+    return (
+        ("python", python),
+        *((name, installed_version(name)) for name in _SAME),
+        ("code of digest", _code()[:12]),
+    )
+
+
+def _code() -> str:
+    """Digest of fonderie's own modules: a checkout on a node may be another one, of the same version."""
+    package = Path(__file__).resolve().parents[1]
+    found = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        found.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def _run_there(
@@ -144,8 +159,9 @@ def _run_there(
 ) -> tuple[Any, Exception | None, str]:
     """On a node: the result or the error, and the node's name. An error returned keeps its type and its hint."""
     node = socket.gethostname()
-    for (name, expected), (_, found) in zip(wanted, software(), strict=True):
-        if expected != found:
+    here = dict(software())
+    for name, expected in wanted:
+        if expected != (found := here.get(name)):
             hint = "Install the same versions on every node: others may write other bytes."
             return None, StepError(f"node {node} has {name} {found}, not {expected}", hint=hint), node
     try:
