@@ -1,6 +1,6 @@
 """Filters against datatrove's: Gopher repetition and quality, C4 and FineWeb, one after the other, on real text.
 
-python benchmarks/corpus_filters.py [--corpora DIR] [--rounds N] [--documents N] [--stock N]
+python benchmarks/corpus_filters.py [--corpora DIR] [--rounds N] [--documents N] [--stock N] [--only ...]
 
 One process on one core; each pair runs in turn on the same documents, after imports and compilation; compares the
 medians of CPU seconds. Prints one JSON line for each comparison:
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--documents", type=int, default=4_000, help="for speed; decisions are compared on all")
     parser.add_argument("--stock", type=int, default=400, help="documents for datatrove's own splitter")
+    parser.add_argument("--only", choices=("filters", "default", "disk"), help="one of the comparisons")
     parser.add_argument("--memory", type=Path, nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -64,15 +65,16 @@ def main() -> None:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
         return
     everything = list(real_texts(asked.corpora))
-    every = max(len(everything) // asked.documents, 1)
-    texts = everything[::every]
-    compared = _compare(everything)
-    _filters(
-        "filters_vs_datatrove", "datatrove, our word rule", RegexWords(), texts, rounds=asked.rounds, said=compared
-    )
+    texts = everything[:: max(len(everything) // asked.documents, 1)]
     stock = everything[:: max(len(everything) // asked.stock, 1)]
-    _filters("filters_vs_datatrove_default", "datatrove, its French splitter", "fra", stock, rounds=asked.rounds)
-    _read_filter_write(texts, asked.rounds)
+    same, rounds = "datatrove, our word rule", asked.rounds
+    if asked.only in (None, "filters"):
+        compared = _compare(everything)
+        _filters("filters_vs_datatrove", same, RegexWords(), texts, rounds=rounds, said=compared)
+    if asked.only in (None, "default"):
+        _filters("filters_vs_datatrove_default", "datatrove, its French splitter", "fra", stock, rounds=rounds)
+    if asked.only in (None, "disk"):
+        _read_filter_write("read_filter_write_vs_datatrove", same, texts, rounds)
 
 
 def _batches(texts: list[str]) -> list[Any]:
@@ -115,7 +117,7 @@ def _filters(name: str, peer: str, words: Any, texts: list[str], *, rounds: int,
     _print(name, peer, _in_turn(ours, theirs, rounds), texts, said)
 
 
-def _read_filter_write(texts: list[str], rounds: int) -> None:
+def _read_filter_write(name: str, peer: str, texts: list[str], rounds: int) -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         source = folder / "in" / "texts.jsonl.zst"
@@ -132,7 +134,7 @@ def _read_filter_write(texts: list[str], rounds: int) -> None:
         command = [sys.executable, __file__, "--memory", str(source), str(folder / "memory")]
         peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         said = f"ours took at most {peak / 1e6:.0f} MB; "
-        _print("read_filter_write_vs_datatrove", "datatrove, our word rule", found, texts, said)
+        _print(name, peer, found, texts, said)
 
 
 def _ours_to_disk(source: Path, folder: Path) -> None:

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from fonderie.corpus.kernels.classes import DECIMAL, LINE_BREAK, SPACE
+from fonderie.corpus.kernels.compiled import inner
 from fonderie.corpus.kernels.lines import after_break, ends_with_ellipsis, sentences
 
 _OPEN, _CLOSE = 0x5B, 0x5D
@@ -18,7 +18,7 @@ _BY_FREQUENCY = np.array([ord(letter) for letter in " esaintrulodcmpvéqfbghjxyz
 KEPT, DROPPED_LINE = -1, -2
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inner
 def _lower(point: int) -> int:
     """Lower case, as far as phrases of ASCII letters can tell: of others only the Kelvin sign becomes one."""
     if 0x41 <= point <= 0x5A:
@@ -26,16 +26,16 @@ def _lower(point: int) -> int:
     return 0x6B if point == _KELVIN else point
 
 
-@njit(cache=True, nogil=True)
+@inner
 def contains(points: Any, first: int, last: int, phrases: Any, start: int, end: int) -> bool:
     """Whether [first, last) holds the phrase phrases[start:end], which is in lower case, without regard to case."""
     size = end - start
     anchor = _rarest(phrases, start, end)
-    wanted = phrases[start + anchor]
+    wanted = np.int64(phrases[start + anchor])
     upper = wanted - 32 if 0x61 <= wanted <= 0x7A else wanted
     stranger = _KELVIN if wanted == 0x6B else wanted
     for i in range(first + anchor, last - size + anchor + 1):
-        point = points[i]
+        point = np.int64(points[i])
         if point not in (wanted, upper, stranger):
             continue
         begin = i - anchor
@@ -47,7 +47,7 @@ def contains(points: Any, first: int, last: int, phrases: Any, start: int, end: 
     return False
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _rarest(phrases: Any, start: int, end: int) -> int:
     """Which of a phrase's characters is best to look for: the one that prose has least."""
     best, place = -1, 0
@@ -68,7 +68,7 @@ def letters_of(phrase: str) -> int:
     return mask
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _citation(points: Any, classes: Any, i: int, last: int, citations: Any, places: Any) -> int:
     """Where a citation that begins at `i` ends, or `i` if none does: "[12]", "[]", or one that is listed."""
     j = i + 1
@@ -87,7 +87,7 @@ def _citation(points: Any, classes: Any, i: int, last: int, citations: Any, plac
     return i
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _scan(points: Any, classes: Any, start: int, count: int) -> tuple[int, int, int, int, int, Any]:
     """A line in one pass: its end; where it begins and ends once stripped; words, the longest, and its letters.
 
@@ -114,7 +114,7 @@ def _scan(points: Any, classes: Any, start: int, count: int) -> tuple[int, int, 
     return i, first, last, words, max(longest, length), letters
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _copy(
     points: Any, classes: Any, first: int, last: int, rules: Any, into: Any, into_classes: Any, at: int
 ) -> int:
@@ -134,7 +134,7 @@ def _copy(
     return at
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _judge(points: Any, first: int, last: int, letters: Any, rules: Any) -> int:
     """KEPT, DROPPED_LINE, or the number of the phrase that drops the whole document."""
     _, _, ends, no_ellipsis, _, _, phrases, places, masks, drops_document = rules
@@ -152,12 +152,12 @@ def _judge(points: Any, first: int, last: int, letters: Any, rules: Any) -> int:
     return KEPT
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _three_dots(points: Any, first: int, last: int) -> bool:
     return ends_with_ellipsis(points, first, last) and points[last - 1] == 0x2E
 
 
-@njit(cache=True, nogil=True)
+@inner
 def keep_lines(points: Any, classes: Any, count: int, rules: Any, into: Any, into_classes: Any, result: Any) -> int:
     """Write the lines that go on, stripped and joined by "\\n"; returns the length of that text, or -1 - phrase.
 
@@ -200,7 +200,7 @@ def keep_lines(points: Any, classes: Any, count: int, rules: Any, into: Any, int
     return at - first
 
 
-@njit(cache=True, nogil=True)
+@inner
 def encode(points: Any, first: int, last: int, into: Any, at: int) -> int:
     """Write code points as UTF-8; returns where the bytes end."""
     for i in range(first, last):

@@ -8,9 +8,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from fonderie.corpus.kernels.classes import FINISHED, LINE_BREAK, SPACE, TERMINAL
+from fonderie.corpus.kernels.compiled import inner
 from fonderie.corpus.kernels.tables import BASE, insert, mask_for
 
 _NEWLINE, _RETURN = 0x0A, 0x0D
@@ -22,7 +22,7 @@ PIECES, PIECES_REPEATED, PIECES_CHARACTERS = range(7, 10)
 LINE_COUNTS = 10
 
 
-@njit(cache=True, nogil=True)
+@inner
 def hash_range(points: Any, first: int, last: int) -> Any:
     """The hash of code points [first, last)."""
     own = np.uint64(0)
@@ -31,7 +31,7 @@ def hash_range(points: Any, first: int, last: int) -> Any:
     return own
 
 
-@njit(cache=True, nogil=True)
+@inner
 def newline_lines(points: Any, classes: Any, count: int, short: int, raw: Any, stripped: Any, counts: Any) -> None:
     """Count lines between "\\n" into `counts`; the tables are for lines as they are, and stripped."""
     keys, stamps, _, state = raw
@@ -76,7 +76,7 @@ def newline_lines(points: Any, classes: Any, count: int, short: int, raw: Any, s
         start = end + 1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def line_end(classes: Any, start: int, count: int) -> int:
     """Where the line that begins at `start` ends, as `str.splitlines` sees it."""
     while start < count and not classes[start] & LINE_BREAK:
@@ -84,7 +84,7 @@ def line_end(classes: Any, start: int, count: int) -> int:
     return start
 
 
-@njit(cache=True, nogil=True)
+@inner
 def after_break(points: Any, end: int, count: int) -> int:
     """Where the next line begins: "\\r\\n" is one break."""
     if end + 1 < count and points[end] == _RETURN and points[end + 1] == _NEWLINE:
@@ -92,7 +92,7 @@ def after_break(points: Any, end: int, count: int) -> int:
     return end + 1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def bullets_and_ellipses(points: Any, classes: Any, count: int) -> tuple[int, int, int]:
     """Lines, those that begin with a bullet or hyphen, and those that end with an ellipsis."""
     lines = bullets = ellipses = 0
@@ -112,7 +112,7 @@ def bullets_and_ellipses(points: Any, classes: Any, count: int) -> tuple[int, in
     return lines, bullets, ellipses
 
 
-@njit(cache=True, nogil=True)
+@inner
 def all_sentences(points: Any, classes: Any, count: int) -> int:
     """Sentences of a text: those of its lines that are not blank."""
     total = start = 0
@@ -127,7 +127,7 @@ def all_sentences(points: Any, classes: Any, count: int) -> int:
     return total
 
 
-@njit(cache=True, nogil=True)
+@inner
 def ends_with_ellipsis(points: Any, first: int, last: int) -> bool:
     """Whether [first, last) ends with "…" or "..."."""
     if last > first and points[last - 1] == _ELLIPSIS:
@@ -135,7 +135,7 @@ def ends_with_ellipsis(points: Any, first: int, last: int) -> bool:
     return last - first >= 3 and points[last - 1] == points[last - 2] == points[last - 3] == _DOT
 
 
-@njit(cache=True, nogil=True)
+@inner
 def sentences(points: Any, classes: Any, first: int, last: int) -> int:
     """Sentences of a line; what follows the last end is one more, and any line has at least one.
 
@@ -169,19 +169,19 @@ def sentences(points: Any, classes: Any, first: int, last: int) -> int:
     return max(found + open_since, 1)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inner
 def is_stop(point: int) -> bool:
     """One of . ! ? …"""
     return point in (0x2E, 0x21, 0x3F, 0x2026)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inner
 def is_closing(point: int) -> bool:
     """One of \" ' ” ’ » ) ]"""
     return point in (0x22, 0x27, 0x201D, 0x2019, 0xBB, 0x29, 0x5D)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def symbols(points: Any, classes: Any, count: int) -> tuple[int, int, int, int]:
     """Hash signs, ellipses ("..." without overlap, and "…"), opening braces, and characters that are no space."""
     hashes = ellipses = braces = spaces = 0

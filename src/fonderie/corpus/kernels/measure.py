@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from fonderie.corpus.kernels.classes import ALPHA, PUNCTUATION, WORD, flags, folding
+from fonderie.corpus.kernels.compiled import entry, inner, read_only
 from fonderie.corpus.kernels.line_rules import contains, encode, keep_lines
 from fonderie.corpus.kernels.lines import (
     FILLED,
@@ -91,7 +91,7 @@ _FOLDED_AT: Final = _FIRST[FOLDED]
 Bytes = npt.NDArray[np.uint8]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _basic(points: Any, classes: Any, count: int, starts: Any, ends: Any, tokens: int, out: Any) -> None:
     words = word_characters = letters = plain = plain_characters = alphabetic = 0
     for i in range(count):
@@ -123,7 +123,7 @@ def _basic(points: Any, classes: Any, count: int, starts: Any, ends: Any, tokens
     out[10] = braces
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _lines(points: Any, classes: Any, count: int, tokens: int, tables: Any, counts: Any, out: Any) -> None:
     newline_lines(points, classes, count, SHORT_LINE, tables[0], tables[1], counts)
     filled = counts[FILLED]
@@ -141,7 +141,7 @@ def _lines(points: Any, classes: Any, count: int, tokens: int, tables: Any, coun
         out[7] = counts[PIECES_CHARACTERS] / count
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _structure(points: Any, classes: Any, count: int, needs: int, table: Any, out: Any) -> None:
     if needs & BREAKS:
         lines, bullets, ellipses = bullets_and_ellipses(points, classes, count)
@@ -157,7 +157,7 @@ def _structure(points: Any, classes: Any, count: int, needs: int, table: Any, ou
         out[_PROSE_AT + 1] = contains(points, 0, count, _LOREM, 0, _LOREM.size)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _repetition(
     hashes: Any, prefix: Any, lengths: Any, tokens: int, count: int, powers: Any, marks: Any, table: Any, out: Any
 ) -> None:
@@ -174,7 +174,7 @@ def _repetition(
         out[n - 2] = characters / count
 
 
-@njit(cache=True, nogil=True)
+@entry
 def _measure(
     data: Any,
     offsets: Any,
@@ -208,7 +208,7 @@ def _measure(
             folded_words(classes, starts, folded, tokens, words, tables[0], into[_FOLDED_AT:])
 
 
-@njit(cache=True, nogil=True)
+@entry
 def _edit(
     data: Any,
     offsets: Any,
@@ -267,6 +267,7 @@ class Kernel:
         Document i is data[offsets[i] : offsets[i + 1]].
         """
         out = np.zeros((len(offsets) - 1, len(COLUMNS)))
+        data, offsets = read_only(data), read_only(offsets)
         self._grow(offsets, rows)
         _measure(data, offsets, rows, needs, self._marks, self._fold, words, self._powers, self._scratch, out)
         return out
@@ -279,6 +280,7 @@ class Kernel:
         The counts are lines, lines kept (or -1 - p where phrase p drops the document), sentences kept, and one for
         the kernel itself.
         """
+        data, offsets = read_only(data), read_only(offsets)
         self._grow(offsets, rows)
         size = int((offsets[rows + 1] - offsets[rows]).sum())
         new, places = np.empty(size, np.uint8), np.empty(len(rows) + 1, np.int64)

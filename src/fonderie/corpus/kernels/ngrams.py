@@ -7,9 +7,9 @@ and each digit is 0, as CCNet prepares text for its models (arXiv 1911.00359, se
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from fonderie.corpus.kernels.classes import DECIMAL, LINE_BREAK
+from fonderie.corpus.kernels.compiled import entry, inner
 from fonderie.corpus.kernels.tables import BASE, TUPLE_BASE, mask_for, spread
 from fonderie.corpus.kernels.tokens import decode, split
 
@@ -20,7 +20,7 @@ RARE = np.uint64(0x9E3779B97F4A7C03)
 _ZERO = np.uint64(0x30 + 1)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _word(points: Any, classes: Any, start: int, end: int, fold: Any) -> Any:
     single, expansions = fold
     own = np.uint64(0)
@@ -39,7 +39,7 @@ def _word(points: Any, classes: Any, start: int, end: int, fold: Any) -> Any:
     return own
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _stream(points: Any, classes: Any, count: int, starts: Any, ends: Any, fold: Any, into: Any) -> int:
     """The words of a document with the marks of its lines; at most 3 for 2 characters, as a line has a break."""
     tokens = split(points, classes, count, starts, ends)
@@ -66,7 +66,7 @@ def _stream(points: Any, classes: Any, count: int, starts: Any, ends: Any, fold:
     return at
 
 
-@njit(cache=True, nogil=True)
+@entry
 def streams(data: Any, offsets: Any, marks: Any, fold: Any, scratch: Any, into: Any) -> int:
     """The words and marks of documents one after the other; returns how many there are."""
     points, classes, starts, ends = scratch
@@ -77,7 +77,7 @@ def streams(data: Any, offsets: Any, marks: Any, fold: Any, scratch: Any, into: 
     return at
 
 
-@njit(cache=True, nogil=True)
+@entry
 def replace_rare(words: Any, common: Any) -> None:
     """Put RARE in the place of words that are no mark and not among the common ones, which are sorted."""
     for i in range(words.size):
@@ -88,7 +88,7 @@ def replace_rare(words: Any, common: Any) -> None:
             words[i] = RARE
 
 
-@njit(cache=True, nogil=True)
+@entry
 def roll(words: Any, order: int, keys: Any, depths: Any) -> None:
     """Fill keys[n - 1, i] with the hash of the n words that end at i, and depths[i] with how many n there are.
 
@@ -103,7 +103,7 @@ def roll(words: Any, order: int, keys: Any, depths: Any) -> None:
             keys[n, i] = keys[n - 1, i - 1] * TUPLE_BASE + words[i]
 
 
-@njit(cache=True, nogil=True)
+@entry
 def hashed(keys: Any, values: Any) -> tuple[Any, Any]:
     """An open-addressing table of keys with their values; a slot without a value is NaN."""
     mask = mask_for(max(keys.size, 1))
@@ -118,7 +118,7 @@ def hashed(keys: Any, values: Any) -> tuple[Any, Any]:
     return table, found
 
 
-@njit(cache=True, nogil=True)
+@inner
 def look_up(table: Any, key: Any) -> float:
     """The value of a key, NaN if it has none."""
     keys, values = table
@@ -129,7 +129,7 @@ def look_up(table: Any, key: Any) -> float:
     return float(values[slot])
 
 
-@njit(cache=True, nogil=True)
+@entry
 def log_probability(
     words: Any, order: int, grams: Any, contexts: Any, unseen: float, history: Any
 ) -> tuple[float, int]:

@@ -3,15 +3,15 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from fonderie.corpus.kernels.classes import SPACE
+from fonderie.corpus.kernels.compiled import inner
 from fonderie.corpus.kernels.tables import BASE, TUPLE_BASE, find, insert, mask_for, power
 
 _NEWLINE = 0x0A
 
 
-@njit(cache=True, nogil=True)
+@inner
 def top_gram(hashes: Any, lengths: Any, tokens: int, n: int, repeats: Any, slots: Any, table: Any) -> int:
     """Characters that the most frequent n-gram covers, spaces between its words included.
 
@@ -53,7 +53,7 @@ def top_gram(hashes: Any, lengths: Any, tokens: int, n: int, repeats: Any, slots
     return int(lengths[first + n] - lengths[first] + n - 1) * best
 
 
-@njit(cache=True, nogil=True)
+@inner
 def duplicate_grams(prefix: Any, lengths: Any, tokens: int, n: int, repeats: Any, powers: Any, table: Any) -> int:
     """Characters in n-grams that came before, read from the left without counting one twice.
 
@@ -83,7 +83,7 @@ def duplicate_grams(prefix: Any, lengths: Any, tokens: int, n: int, repeats: Any
     return repeated
 
 
-@njit(cache=True, nogil=True)
+@inner
 def duplicate_paragraphs(points: Any, classes: Any, count: int, table: Any) -> tuple[int, int, int]:
     """Paragraphs (between blank lines, the text stripped), how many repeat one, and the characters in these."""
     keys, stamps, _, state = table

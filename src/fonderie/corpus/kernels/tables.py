@@ -7,7 +7,8 @@ share one with a probability of about n²/2^65, which is 10^-11 for a document o
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from fonderie.corpus.kernels.compiled import inner
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio (Knuth, The Art of Computer Programming, volume 3, section 6.4)."""
@@ -17,7 +18,7 @@ TUPLE_BASE = np.uint64(0xC2B2AE3D27D4EB4F)
 """Base of the hashes of sequences of words, another one, so that joining words is not concatenating them."""
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inner
 def spread(value: Any) -> Any:
     """All bits of a hash into the low ones, which choose the slot (the finaliser of MurmurHash3, public domain)."""
     value ^= value >> np.uint64(33)
@@ -26,7 +27,7 @@ def spread(value: Any) -> Any:
     return value
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inner
 def find(keys: Any, stamps: Any, mask: Any, stamp: Any, key: Any) -> Any:
     """The slot of a key: its own if its stamp is current, else the free one where it belongs."""
     slot = np.int64(spread(key)) & mask
@@ -35,7 +36,7 @@ def find(keys: Any, stamps: Any, mask: Any, stamp: Any, key: Any) -> Any:
     return slot
 
 
-@njit(cache=True, nogil=True)
+@inner
 def mask_for(entries: int) -> int:
     """Mask of the smallest power of two that is at most half full with so many entries."""
     size = 16
@@ -44,7 +45,7 @@ def mask_for(entries: int) -> int:
     return size - 1
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inner
 def insert(keys: Any, stamps: Any, mask: Any, stamp: Any, key: Any) -> bool:
     """Add a key to a set; whether it was there."""
     slot = find(keys, stamps, mask, stamp, key)
@@ -55,7 +56,7 @@ def insert(keys: Any, stamps: Any, mask: Any, stamp: Any, key: Any) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@inner
 def power(exponent: int, powers: Any) -> Any:
     """BASE to an exponent, from a table of the first ones."""
     if exponent < powers.size:

@@ -7,16 +7,16 @@ filters decide with it as they do with a full French tokenizer in 95 % of the ca
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from fonderie.corpus.kernels.classes import SPACE, WORD
+from fonderie.corpus.kernels.compiled import inner
 from fonderie.corpus.kernels.tables import BASE, power
 
 _HYPHEN, _APOSTROPHE, _RIGHT_QUOTE = 0x2D, 0x27, 0x2019
 _REPLACEMENT = 0xFFFD
 
 
-@njit(cache=True, nogil=True)
+@inner
 def decode(data: Any, first: int, last: int, flags: Any, points: Any, classes: Any) -> int:
     """Fill code points and their flags from UTF-8 bytes [first, last); returns how many there are.
 
@@ -51,7 +51,7 @@ def decode(data: Any, first: int, last: int, flags: Any, points: Any, classes: A
     return count
 
 
-@njit(cache=True, nogil=True)
+@inner
 def split(points: Any, classes: Any, count: int, starts: Any, ends: Any) -> int:
     """Fill the tokens' places, [start, end) in code points; returns how many there are."""
     tokens = 0
@@ -81,7 +81,7 @@ def split(points: Any, classes: Any, count: int, starts: Any, ends: Any) -> int:
     return tokens
 
 
-@njit(cache=True, nogil=True)
+@inner
 def hash_tokens(
     points: Any, starts: Any, ends: Any, tokens: int, powers: Any, hashes: Any, prefix: Any, lengths: Any
 ) -> None:
@@ -106,7 +106,7 @@ def hash_tokens(
         lengths[token + 1] = length
 
 
-@njit(cache=True, nogil=True)
+@inner
 def folded_hash(points: Any, start: int, end: int, single: Any, expansions: Any) -> Any:
     """The hash of a token without regard to case: that of its case folding."""
     own = np.uint64(0)

@@ -5,9 +5,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from fonderie.corpus.kernels.classes import WORD
+from fonderie.corpus.kernels.compiled import inner
 from fonderie.corpus.kernels.tables import BASE, TUPLE_BASE, find, mask_for
 
 LIKELY_MASK: Final = np.uint64(4095)
@@ -30,7 +30,7 @@ class WordLists(NamedTuple):
     """1 for the low bits of the hashes of all stop words: most words need no look at the lists."""
 
 
-@njit(cache=True, nogil=True)
+@inner
 def folded_words(classes: Any, starts: Any, folded: Any, tokens: int, words: Any, table: Any, out: Any) -> None:
     """Fill the share of the most frequent word, that of stop words, and the number of listed phrases."""
     keys, stamps, counts, state = table
@@ -59,13 +59,13 @@ def folded_words(classes: Any, starts: Any, folded: Any, tokens: int, words: Any
     out[2] = _phrases(folded, tokens, listed, sizes)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inner
 def _among(wanted: Any, key: Any) -> bool:
     place = np.searchsorted(wanted, key)
     return bool(place < wanted.size and wanted[place] == key)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _phrases(folded: Any, tokens: int, listed: Any, sizes: Any) -> int:
     """Occurrences of listed phrases; `sizes` says how many tokens the phrases have."""
     found = 0
@@ -78,7 +78,7 @@ def _phrases(folded: Any, tokens: int, listed: Any, sizes: Any) -> int:
     return found
 
 
-@njit(cache=True, nogil=True)
+@inner
 def distinct(hashes: Any, tokens: int, wanted: Any, likely: Any) -> float:
     """How many of the wanted hashes are there; NaN if none is wanted."""
     if not wanted.size:

@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from fonderie.core.errors import StoreError
 from fonderie.corpus.kernels.classes import flags, folding
+from fonderie.corpus.kernels.compiled import read_only
 from fonderie.corpus.kernels.ngrams import hashed, log_probability, replace_rare, streams
 
 FILE = "ngrams.safetensors"
+HIGHEST_ORDER = 6
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.float64]
@@ -79,9 +81,7 @@ class Ngrams:
         self.language = tables.language
         self.order = tables.order
         self._common, self._unseen = tables.common, tables.unseen
-        self._grams = tuple(hashed(*table) for table in tables.grams)
-        # A model of single words asks no history, and numba knows no empty tuple of tables.
-        self._contexts = tuple(hashed(*table) for table in tables.contexts) or self._grams
+        self._grams, self._contexts = _hashed(tables.grams), _hashed(tables.contexts)
 
     @classmethod
     def load(cls, folder: Path) -> "Ngrams":
@@ -96,10 +96,10 @@ class Ngrams:
         Document i is data[offsets[i] : offsets[i + 1]].
         """
         found = np.full(len(rows), np.nan)
-        history = np.zeros(max(self.order, 2), np.uint64)
+        history = np.zeros(self.order, np.uint64)
         for place, row in enumerate(rows):
             words = words_of(data, offsets[row : row + 2])
-            replace_rare(words, self._common)
+            replace_rare(words, read_only(self._common))
             total, count = log_probability(words, self.order, self._grams, self._contexts, self._unseen, history)
             if count:
                 found[place] = np.exp(-total / count)
@@ -110,6 +110,13 @@ class Ngrams:
         data = text.encode("utf-8")
         offsets = np.array([0, len(data)], np.int32)
         return float(self.perplexities(np.frombuffer(data, np.uint8), offsets, np.zeros(1, np.int64))[0])
+
+
+def _hashed(tables: tuple[tuple[Hashes, Numbers], ...]) -> tuple[Any, ...]:
+    """Hash tables, with empty ones up to the highest order there can be: kernels take as many for any model."""
+    none = np.zeros(0, np.uint64), np.zeros(0)
+    padded = [*tables, *[none] * (HIGHEST_ORDER - len(tables))]
+    return tuple(hashed(read_only(keys), read_only(values)) for keys, values in padded)
 
 
 def words_of(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32]) -> Hashes:
@@ -124,5 +131,5 @@ def words_of(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32]) -> Has
     )
     # A character is at most a word of its own, and a line of one has two marks: "a\nb" has six.
     into = np.empty(2 * total + 3 * len(offsets), np.uint64)
-    used = streams(data, offsets, flags(), folding(), scratch, into)
+    used = streams(read_only(data), read_only(offsets), flags(), folding(), scratch, into)
     return into[:used].copy()

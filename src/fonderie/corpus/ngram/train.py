@@ -22,8 +22,9 @@ from fonderie.core.document import ROWS_PER_GROUP, shard_paths
 from fonderie.core.errors import StepError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, step
+from fonderie.corpus.kernels.compiled import read_only
 from fonderie.corpus.kernels.ngrams import BEGIN, END, replace_rare, roll
-from fonderie.corpus.ngram.model import Hashes, Ngrams, Numbers, Tables, words_of
+from fonderie.corpus.ngram.model import HIGHEST_ORDER, Hashes, Ngrams, Numbers, Tables, words_of
 
 MARKS = np.array([BEGIN, END], np.uint64)
 
@@ -31,7 +32,7 @@ MARKS = np.array([BEGIN, END], np.uint64)
 class NgramParameters(Parameters):
     """The shape of the model."""
 
-    order: int = Field(default=3, ge=2, le=6)
+    order: int = Field(default=3, ge=2, le=HIGHEST_ORDER)
     """Words that are looked at together; the models behind Lucie's perplexities have 5."""
     rare: int = Field(default=2, ge=1)
     """A word that comes less often than this counts as one unknown word with all the others."""
@@ -83,7 +84,7 @@ def estimate(words: Hashes, order: int, rare: int, language: str | None) -> Tabl
     """
     kinds, counts = np.unique(words, return_counts=True)
     common = np.setdiff1d(kinds[counts >= rare], MARKS)
-    replace_rare(words, common)
+    replace_rare(words, read_only(common))
     keys = np.zeros((order, len(words)), np.uint64)
     depths = np.zeros(len(words), np.int64)
     roll(words, order, keys, depths)

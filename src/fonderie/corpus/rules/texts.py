@@ -14,10 +14,6 @@ class Texts:
     data: npt.NDArray[np.uint8]
     offsets: npt.NDArray[np.int32]
 
-    def __post_init__(self) -> None:
-        # Arrow's buffers cannot be written; kernels are compiled once more for arrays that can.
-        self.data.flags.writeable = self.offsets.flags.writeable = False
-
     @classmethod
     def of_column(cls, column: Any) -> "Texts":
         """The texts of an Arrow string column, without a copy."""
