@@ -56,12 +56,8 @@ def connect(address: str, workers: int) -> Any:
 
     if ray.is_initialized():
         return ray
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        if address == LOCAL:
-            ray.init(num_cpus=workers, include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
-        else:
-            ray.init(address, **quiet)
+        _init(ray, address, workers)
     except (ConnectionError, RuntimeError, TimeoutError) as error:
         raise StepError(
             f"no Ray cluster answers at {address}: {error}",
@@ -69,6 +65,19 @@ def connect(address: str, workers: int) -> Any:
             f"{platform.python_version()} and Ray {ray.__version__}, as here.",
         ) from error
     return ray
+
+
+def _init(ray: Any, address: str, workers: int) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == LOCAL:
+        ray.init(num_cpus=workers, include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
+        return
+    try:
+        ray.init(address, **quiet)
+    except ConnectionAbortedError:
+        # The cluster answered, but its server for this connection took more than Ray's 30 s to start, as the first
+        # one after an installation does on a busy node: it compiles what it imports. The second finds that done.
+        ray.init(address, **quiet)
 
 
 def disconnect() -> None:
