@@ -22,7 +22,7 @@ FEW = ["le", "la", "de"]
 STOP = [*FEW, "l'", "straße"]
 PHRASES = [("zut",), ("nom", "d'", "un", "chien")]
 LISTS = word_lists(FEW, STOP, PHRASES)
-EVERYTHING = 127
+EVERYTHING = 255
 KERNEL = Kernel()
 
 

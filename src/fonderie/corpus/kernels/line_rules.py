@@ -1,8 +1,10 @@
 """Rules that drop lines, not documents, after C4 (arXiv 1910.10683, section 2.2), in the order of its code."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fonderie.corpus.kernels.classes import DECIMAL, LINE_BREAK, SPACE
 from fonderie.corpus.kernels.compiled import inner
@@ -11,8 +13,8 @@ from fonderie.corpus.kernels.lines import after_break, ends_with_ellipsis, sente
 _OPEN, _CLOSE = 0x5B, 0x5D
 _NEWLINE = 0x0A
 _KELVIN = 0x212A
-_BRACKET = np.uint64(1 << (_OPEN & 63))
-_BY_FREQUENCY = np.array([ord(letter) for letter in " esaintrulodcmpvéqfbghjxyzwk"], np.int32)
+_K = 0x6B
+_BY_FREQUENCY = " esaintrulodcmpvéqfbghjxyzwk"
 """Characters from the most to the least frequent in French prose; those that are not here are rarer still."""
 
 KEPT, DROPPED_LINE = -1, -2
@@ -27,45 +29,60 @@ def _lower(point: int) -> int:
 
 
 @inner
-def contains(points: Any, first: int, last: int, phrases: Any, start: int, end: int) -> bool:
-    """Whether [first, last) holds the phrase phrases[start:end], which is in lower case, without regard to case."""
-    size = end - start
-    anchor = _rarest(phrases, start, end)
-    wanted = np.int64(phrases[start + anchor])
-    upper = wanted - 32 if 0x61 <= wanted <= 0x7A else wanted
-    stranger = _KELVIN if wanted == 0x6B else wanted
-    for i in range(first + anchor, last - size + anchor + 1):
-        point = np.int64(points[i])
-        if point not in (wanted, upper, stranger):
+def first_phrase(points: Any, first: int, last: int, phrases: Any) -> int:
+    """The first of the phrases, in their order, that [first, last) holds without regard to case; -1 if none.
+
+    Looks only where a character stands that is some phrase's anchor; see `phrase_arrays`.
+    """
+    text, places, anchors, wanted = phrases
+    found = anchors.size
+    for i in range(first, last):
+        point = points[i] if points[i] != _KELVIN else _K
+        if point >= wanted.size or not wanted[point]:
             continue
-        begin = i - anchor
-        j = 0
-        while j < size and _lower(points[begin + j]) == phrases[start + j]:
-            j += 1
-        if j == size:
-            return True
-    return False
+        for phrase in range(found):
+            begin = i - anchors[phrase]
+            start, end = places[phrase], places[phrase + 1]
+            if begin < first or begin + end - start > last:
+                continue
+            j = 0
+            while j < end - start and _lower(points[begin + j]) == text[start + j]:
+                j += 1
+            if j == end - start:
+                found = phrase
+                break
+    return found if found < anchors.size else -1
 
 
-@inner
-def _rarest(phrases: Any, start: int, end: int) -> int:
-    """Which of a phrase's characters is best to look for: the one that prose has least."""
-    best, place = -1, 0
-    for i in range(start, end):
-        rank = 0
-        while rank < _BY_FREQUENCY.size and _BY_FREQUENCY[rank] != phrases[i]:
-            rank += 1
-        if rank > best:
-            best, place = rank, i - start
-    return place
+Phrases = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
 
 
-def letters_of(phrase: str) -> int:
-    """The bits that a line must have to hold a phrase: cheaper to compare than to look for it."""
-    mask = 0
-    for character in phrase:
-        mask |= 1 << (ord(character) & 63)
-    return mask
+def phrase_arrays(phrases: Sequence[str]) -> Phrases:
+    """Phrases as the kernel looks for them: their characters, where each begins, its anchor, and all anchors.
+
+    The anchor is the place of the character that prose has least: few characters of a text are worth a look.
+    """
+    text, places = flat(phrases)
+    anchors = [max(range(len(phrase)), key=lambda i: _rank(phrase[i])) for phrase in phrases]
+    wanted = np.zeros(128, np.bool_)
+    for phrase, anchor in zip(phrases, anchors, strict=True):
+        wanted[[ord(phrase[anchor].lower()), ord(phrase[anchor].upper())]] = True
+    return text, places, np.array(anchors, np.int64), wanted
+
+
+def _rank(character: str) -> int:
+    place = _BY_FREQUENCY.find(character)
+    return place if place >= 0 else len(_BY_FREQUENCY)
+
+
+def flat(texts: Iterable[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Texts as code points one after the other, and where each begins and the last ends."""
+    points: list[int] = []
+    places = [0]
+    for text in texts:
+        points.extend(map(ord, text))
+        places.append(len(points))
+    return np.array(points, np.int32), np.array(places, np.int64)
 
 
 @inner
@@ -88,21 +105,18 @@ def _citation(points: Any, classes: Any, i: int, last: int, citations: Any, plac
 
 
 @inner
-def _scan(points: Any, classes: Any, start: int, count: int) -> tuple[int, int, int, int, int, Any]:
-    """A line in one pass: its end; where it begins and ends once stripped; words, the longest, and its letters.
-
-    Letters are one bit for each character below 64 and each letter; see `letters_of`.
-    """
+def _scan(points: Any, classes: Any, start: int, count: int) -> tuple[int, int, int, int, int, bool]:
+    """A line in one pass: its end; where it begins and ends once stripped; words, the longest; if it has a "["."""
     words = longest = length = 0
     first = last = -1
-    letters = np.uint64(0)
+    bracket = False
     i = start
     while i < count and not classes[i] & LINE_BREAK:
-        letters |= np.uint64(1) << np.uint64(_lower(points[i]) & 63)
         if classes[i] & SPACE:
             longest = max(longest, length)
             length = 0
         else:
+            bracket |= points[i] == _OPEN
             words += length == 0
             length += 1
             last = i + 1
@@ -111,7 +125,7 @@ def _scan(points: Any, classes: Any, start: int, count: int) -> tuple[int, int, 
         i += 1
     if first < 0:
         first = last = i
-    return i, first, last, words, max(longest, length), letters
+    return i, first, last, words, max(longest, length), bracket
 
 
 @inner
@@ -119,7 +133,7 @@ def _copy(
     points: Any, classes: Any, first: int, last: int, rules: Any, into: Any, into_classes: Any, at: int
 ) -> int:
     """Copy a line without its citations; returns where the copy ends."""
-    _, _, _, _, citations, citation_places, _, _, _, _ = rules
+    _, _, _, _, citations, citation_places, _, _ = rules
     i = first
     while i < last:
         if points[i] == _OPEN and citation_places.size > 1:
@@ -135,21 +149,19 @@ def _copy(
 
 
 @inner
-def _judge(points: Any, first: int, last: int, letters: Any, rules: Any) -> int:
+def _judge(points: Any, first: int, last: int, rules: Any) -> int:
     """KEPT, DROPPED_LINE, or the number of the phrase that drops the whole document."""
-    _, _, ends, no_ellipsis, _, _, phrases, places, masks, drops_document = rules
+    _, _, ends, no_ellipsis, _, _, phrases, drops_document = rules
     if ends.size:
         finished = False
         for end in ends:
             finished = finished or (last > first and points[last - 1] == end)
         if not finished or (no_ellipsis and _three_dots(points, first, last)):
             return DROPPED_LINE
-    for phrase in range(places.size - 1):
-        if masks[phrase] & ~letters:
-            continue
-        if contains(points, first, last, phrases, places[phrase], places[phrase + 1]):
-            return phrase if drops_document[phrase] else DROPPED_LINE
-    return KEPT
+    phrase = first_phrase(points, first, last, phrases)
+    if phrase < 0:
+        return KEPT
+    return phrase if drops_document[phrase] else DROPPED_LINE
 
 
 @inner
@@ -163,25 +175,27 @@ def keep_lines(points: Any, classes: Any, count: int, rules: Any, into: Any, int
 
     `result` is int64[4]: lines, lines kept, sentences kept, where the text begins in `into` once it is stripped.
     """
-    longest_word, fewest_words, _, _, _, _, _, _, _, _ = rules
+    longest_word, fewest_words, _, _, _, _, _, _ = rules
     result[:] = 0
     at = start = 0
     while start < count:
-        end, first, last, words, longest, letters = _scan(points, classes, start, count)
+        end, first, last, words, longest, bracket = _scan(points, classes, start, count)
         start = after_break(points, end, count)
         result[0] += 1
         if longest > longest_word or words < fewest_words:
             continue
         begin = at + (result[1] > 0)
-        if letters & _BRACKET:
+        if bracket:
             stop = _copy(points, classes, first, last, rules, into, into_classes, begin)
-            verdict = _judge(into, begin, stop, letters, rules)
+            verdict = _judge(into, begin, stop, rules)
         else:
             stop = begin + last - first
-            verdict = _judge(points, first, last, letters, rules)
+            verdict = _judge(points, first, last, rules)
             if verdict == KEPT:
-                into[begin:stop] = points[first:last]
-                into_classes[begin:stop] = classes[first:last]
+                for i in range(last - first):
+                    into[begin + i] = points[first + i]
+                for i in range(last - first):
+                    into_classes[begin + i] = classes[first + i]
         if verdict >= 0:
             return -1 - verdict
         if verdict == KEPT:

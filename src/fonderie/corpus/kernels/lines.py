@@ -7,28 +7,18 @@
 
 from typing import Any
 
-import numpy as np
-
 from fonderie.corpus.kernels.classes import FINISHED, LINE_BREAK, SPACE, TERMINAL
 from fonderie.corpus.kernels.compiled import inner
-from fonderie.corpus.kernels.tables import BASE, insert, mask_for
+from fonderie.corpus.kernels.tables import hash_range, insert, mask_for
 
 _NEWLINE, _RETURN = 0x0A, 0x0D
 _BULLET, _HYPHEN, _DOT, _ELLIPSIS, _GUILLEMET = 0x2022, 0x2D, 0x2E, 0x2026, 0xBB
+_LAST_STOP = 0x3F
 
 # Places in what `newline_lines` counts.
 NEWLINES, FILLED, FINISHED_LINES, TERMINAL_LINES, SHORT, REPEATED, REPEATED_CHARACTERS = range(7)
 PIECES, PIECES_REPEATED, PIECES_CHARACTERS = range(7, 10)
 LINE_COUNTS = 10
-
-
-@inner
-def hash_range(points: Any, first: int, last: int) -> Any:
-    """The hash of code points [first, last)."""
-    own = np.uint64(0)
-    for i in range(first, last):
-        own = own * BASE + np.uint64(points[i]) + np.uint64(1)
-    return own
 
 
 @inner
@@ -142,12 +132,14 @@ def sentences(points: Any, classes: Any, first: int, last: int) -> int:
     A sentence ends with `[.!?…]++["'”’»)\\]]*+(?:\\s*»["'”’»)\\]]*+)?+` before a space or the end of the line:
     French puts a space before the guillemet that closes.
     """
+    while last > first and classes[last - 1] & SPACE:
+        last -= 1
     found = 0
-    open_since = False
+    ended = first
     i = first
     while i < last:
-        if not is_stop(points[i]):
-            open_since = open_since or not classes[i] & SPACE
+        # Most characters are letters, which lie beyond all stops but one.
+        if (points[i] > _LAST_STOP and points[i] != _ELLIPSIS) or not is_stop(points[i]):
             i += 1
             continue
         while i < last and is_stop(points[i]):
@@ -163,10 +155,8 @@ def sentences(points: Any, classes: Any, first: int, last: int) -> int:
                 i += 1
         if i == last or classes[i] & SPACE:
             found += 1
-            open_since = False
-        else:
-            open_since = True
-    return max(found + open_since, 1)
+            ended = i
+    return max(found + (ended < last), 1)
 
 
 @inner

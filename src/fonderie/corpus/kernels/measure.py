@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fonderie.corpus.kernels.classes import ALPHA, PUNCTUATION, WORD, flags, folding
 from fonderie.corpus.kernels.compiled import entry, inner, read_only
-from fonderie.corpus.kernels.line_rules import contains, encode, keep_lines
+from fonderie.corpus.kernels.line_rules import encode, first_phrase, keep_lines, phrase_arrays
 from fonderie.corpus.kernels.lines import (
     FILLED,
     FINISHED_LINES,
@@ -33,17 +33,16 @@ from fonderie.corpus.kernels.words import WordLists, distinct, folded_words
 SHORT_LINE: Final = 30
 """Characters of a line that FineWeb calls short (arXiv 2406.17557, section 3.5)."""
 _POWERS: Final = 4096
-_LOREM: Final = np.array([ord(letter) for letter in "lorem ipsum"], np.int32)
 
 # What a rule may need beyond the basic counts; a kernel does only what is asked.
-BASIC, LINES, BREAKS, PARAGRAPHS, PROSE, REPETITION, STOP, FOLDED = 0, 1, 2, 4, 8, 16, 32, 64
+BASIC, LINES, BREAKS, PARAGRAPHS, PROSE, REPETITION, STOP, FOLDED = 1, 2, 4, 8, 16, 32, 64, 128
 
 COLUMNS: Final[dict[str, int]] = {
     "characters": BASIC,
+    "tokens": BASIC,
     "words": BASIC,
     "mean_word_length": BASIC,
     "letters": BASIC,
-    "tokens": BASIC,
     "plain_tokens": BASIC,
     "mean_plain_token_length": BASIC,
     "alphabetic_tokens": BASIC,
@@ -92,29 +91,28 @@ Bytes = npt.NDArray[np.uint8]
 
 
 @inner
-def _basic(points: Any, classes: Any, count: int, starts: Any, ends: Any, tokens: int, out: Any) -> None:
+def _basic(
+    points: Any, classes: Any, count: int, starts: Any, ends: Any, kinds: Any, tokens: int, out: Any
+) -> None:
     words = word_characters = letters = plain = plain_characters = alphabetic = 0
     for i in range(count):
         letters += (classes[i] & ALPHA) > 0
     for token in range(tokens):
-        start, end = starts[token], ends[token]
-        if classes[start] & WORD:
+        length = ends[token] - starts[token]
+        kind = kinds[token]
+        if kind & WORD:
             words += 1
-            word_characters += end - start
-        every, some = PUNCTUATION, 0
-        for i in range(start, end):
-            every &= classes[i]
-            some |= classes[i]
-        alphabetic += (some & ALPHA) > 0
-        if not every & PUNCTUATION:
+            word_characters += length
+        alphabetic += (kind & ALPHA) > 0
+        if not kind & PUNCTUATION:
             plain += 1
-            plain_characters += end - start
+            plain_characters += length
     hashes, ellipses, braces, visible = symbols(points, classes, count)
     out[0] = count
-    out[1] = words
-    out[2] = word_characters / words if words else 0.0
-    out[3] = letters / visible if visible else 0.0
-    out[4] = tokens
+    out[1] = tokens
+    out[2] = words
+    out[3] = word_characters / words if words else 0.0
+    out[4] = letters / visible if visible else 0.0
     out[5] = plain
     out[6] = plain_characters / plain if plain else 0.0
     out[7] = alphabetic / tokens if tokens else 0.0
@@ -142,7 +140,7 @@ def _lines(points: Any, classes: Any, count: int, tokens: int, tables: Any, coun
 
 
 @inner
-def _structure(points: Any, classes: Any, count: int, needs: int, table: Any, out: Any) -> None:
+def _structure(points: Any, classes: Any, count: int, needs: int, lorem: Any, table: Any, out: Any) -> None:
     if needs & BREAKS:
         lines, bullets, ellipses = bullets_and_ellipses(points, classes, count)
         if lines:
@@ -154,7 +152,7 @@ def _structure(points: Any, classes: Any, count: int, needs: int, table: Any, ou
         out[_PARAGRAPHS_AT + 1] = characters / count
     if needs & PROSE:
         out[_PROSE_AT] = all_sentences(points, classes, count)
-        out[_PROSE_AT + 1] = contains(points, 0, count, _LOREM, 0, _LOREM.size)
+        out[_PROSE_AT + 1] = first_phrase(points, 0, count, lorem) == 0
 
 
 @inner
@@ -175,27 +173,18 @@ def _repetition(
 
 
 @entry
-def _measure(
-    data: Any,
-    offsets: Any,
-    rows: Any,
-    needs: int,
-    flags_: Any,
-    fold: Any,
-    words: Any,
-    powers: Any,
-    scratch: Any,
-    out: Any,
-) -> None:
-    points, classes, starts, ends, hashes, folded, prefix, lengths, counts, marks, tables = scratch
+def _measure(data: Any, offsets: Any, rows: Any, needs: int, given: Any, scratch: Any, out: Any) -> None:
+    lorem, flags_, fold, words, powers = given
+    points, classes, starts, ends, kinds, hashes, folded, prefix, lengths, counts, marks, tables = scratch
     for row in rows:
         count = decode(data, offsets[row], offsets[row + 1], flags_, points, classes)
-        tokens = split(points, classes, count, starts, ends)
+        tokens = split(points, classes, count, starts, ends, kinds)
         into = out[row]
-        _basic(points, classes, count, starts, ends, tokens, into)
+        if needs & BASIC:
+            _basic(points, classes, count, starts, ends, kinds, tokens, into)
         if needs & LINES:
             _lines(points, classes, count, tokens, tables, counts, into[_LINES_AT:])
-        _structure(points, classes, count, needs, tables[0], into)
+        _structure(points, classes, count, needs, lorem, tables[0], into)
         if needs & (REPETITION | STOP):
             hash_tokens(points, starts, ends, tokens, powers, hashes, prefix, lengths)
         if needs & REPETITION:
@@ -221,7 +210,7 @@ def _edit(
     places: Any,
     result: Any,
 ) -> int:
-    points, classes, _, _, _, _, _, _, _, _, _ = scratch
+    points, classes, _, _, _, _, _, _, _, _, _, _ = scratch
     into, into_classes = copy
     at = 0
     for i in range(rows.size):
@@ -257,6 +246,7 @@ class Kernel:
     def __init__(self) -> None:
         self._capacity = 0
         self._marks, self._fold, self._powers = flags(), folding(), powers_of_base()
+        self._lorem = phrase_arrays(["lorem ipsum"])
         self._scratch: tuple[Any, ...] = ()
 
     def measure(
@@ -269,7 +259,8 @@ class Kernel:
         out = np.zeros((len(offsets) - 1, len(COLUMNS)))
         data, offsets = read_only(data), read_only(offsets)
         self._grow(offsets, rows)
-        _measure(data, offsets, rows, needs, self._marks, self._fold, words, self._powers, self._scratch, out)
+        given = self._lorem, self._marks, self._fold, words, self._powers
+        _measure(data, offsets, rows, needs, given, self._scratch, out)
         return out
 
     def edit(
@@ -301,6 +292,7 @@ class Kernel:
             np.empty(size, np.uint8),
             np.empty(size, np.int32),
             np.empty(size, np.int32),
+            np.empty(size, np.uint8),
             np.empty(size, np.uint64),
             np.empty(size, np.uint64),
             np.empty(size + 1, np.uint64),

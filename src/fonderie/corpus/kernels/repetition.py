@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from fonderie.corpus.kernels.classes import SPACE
 from fonderie.corpus.kernels.compiled import inner
-from fonderie.corpus.kernels.tables import BASE, TUPLE_BASE, find, insert, mask_for, power
+from fonderie.corpus.kernels.tables import TUPLE_BASE, find, hash_range, insert, mask_for, power
 
 _NEWLINE = 0x0A
 
@@ -102,21 +100,19 @@ def duplicate_paragraphs(points: Any, classes: Any, count: int, table: Any) -> t
     stamp = state[0]
     paragraphs = repeated = characters = 0
     start = first
-    own = np.uint64(0)
     i = first
     while i <= last:
+        if i < last and points[i] != _NEWLINE:
+            i += 1
+            continue
         newlines = 0
         while i + newlines < last and points[i + newlines] == _NEWLINE:
             newlines += 1
         if i == last or newlines >= 2:
             paragraphs += 1
-            if insert(keys, stamps, mask, stamp, own):
+            if insert(keys, stamps, mask, stamp, hash_range(points, start, i)):
                 repeated += 1
                 characters += i - start
             start = i + newlines
-            own = np.uint64(0)
-            i += max(newlines, 1)
-            continue
-        own = own * BASE + np.uint64(points[i]) + np.uint64(1)
-        i += 1
+        i += max(newlines, 1)
     return paragraphs, repeated, characters

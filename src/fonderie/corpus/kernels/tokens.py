@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fonderie.corpus.kernels.classes import SPACE, WORD
+from fonderie.corpus.kernels.classes import ALPHA, PUNCTUATION, SPACE, WORD
 from fonderie.corpus.kernels.compiled import inner
 from fonderie.corpus.kernels.tables import BASE, power
 
@@ -52,31 +52,42 @@ def decode(data: Any, first: int, last: int, flags: Any, points: Any, classes: A
 
 
 @inner
-def split(points: Any, classes: Any, count: int, starts: Any, ends: Any) -> int:
-    """Fill the tokens' places, [start, end) in code points; returns how many there are."""
+def split(points: Any, classes: Any, count: int, starts: Any, ends: Any, kinds: Any) -> int:
+    """Fill the tokens' places, [start, end) in code points, and their kinds; returns how many there are.
+
+    A kind is WORD for a word, ALPHA if a character is a letter, and PUNCTUATION if all are punctuation.
+    """
     tokens = 0
     i = 0
     while i < count:
-        if classes[i] & SPACE:
+        own = classes[i]
+        if own & SPACE:
             i += 1
             continue
         start = i
+        some, every = own, own
         i += 1
-        if classes[start] & WORD:
+        if own & WORD:
             while i < count:
-                if classes[i] & WORD:
+                if not classes[i] & WORD:
+                    if points[i] != _HYPHEN or i + 1 == count or not classes[i + 1] & WORD:
+                        break
+                    every &= classes[i]
                     i += 1
-                elif points[i] == _HYPHEN and i + 1 < count and classes[i + 1] & WORD:
-                    i += 2
-                else:
-                    break
+                some |= classes[i]
+                every &= classes[i]
+                i += 1
             if i < count and (points[i] == _APOSTROPHE or points[i] == _RIGHT_QUOTE):
+                every &= classes[i]
                 i += 1
         else:
             while i < count and not classes[i] & (WORD | SPACE):
+                some |= classes[i]
+                every &= classes[i]
                 i += 1
         starts[tokens] = start
         ends[tokens] = i
+        kinds[tokens] = (own & WORD) | (some & ALPHA) | (every & PUNCTUATION)
         tokens += 1
     return tokens
 
@@ -95,7 +106,7 @@ def hash_tokens(
     prefix[0] = total
     lengths[0] = 0
     for token in range(tokens):
-        own = np.uint64(0)
+        own = np.uint64(0)  # words are short: not worth `hash_range`
         for i in range(starts[token], ends[token]):
             own = own * BASE + np.uint64(points[i]) + np.uint64(1)
         size = ends[token] - starts[token]

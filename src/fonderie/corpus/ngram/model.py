@@ -128,6 +128,7 @@ def words_of(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32]) -> Has
         np.empty(longest, np.uint8),
         np.empty(longest, np.int32),
         np.empty(longest, np.int32),
+        np.empty(longest, np.uint8),
     )
     # A character is at most a word of its own, and a line of one has two marks: "a\nb" has six.
     into = np.empty(2 * total + 3 * len(offsets), np.uint64)

@@ -8,10 +8,9 @@ from importlib import resources
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from fonderie.corpus.kernels.line_rules import letters_of
+from fonderie.corpus.kernels.line_rules import flat, phrase_arrays
 from fonderie.corpus.rules.rule import SENTENCES, Rule
 
 _WITHOUT = "without "
@@ -52,8 +51,7 @@ class LineRules(BaseModel):
 
     def arrays(self) -> tuple[Any, ...]:
         """As the kernel takes them."""
-        citations, citation_places = _flat(self.citations)
-        phrases, places = _flat(phrase.text for phrase in self.phrases)
+        citations, citation_places = flat(self.citations)
         drops = np.array([phrase.drops == "document" for phrase in self.phrases], np.bool_)
         ends = np.array([ord(end) for end in self.ends], np.int32)
         return (
@@ -63,20 +61,9 @@ class LineRules(BaseModel):
             not self.ends_in_dots,
             citations,
             citation_places,
-            phrases,
-            places,
-            np.array([letters_of(phrase.text) for phrase in self.phrases], np.uint64),
+            phrase_arrays([phrase.text for phrase in self.phrases]),
             drops,
         )
-
-
-def _flat(texts: Iterable[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    points: list[int] = []
-    places = [0]
-    for text in texts:
-        points.extend(map(ord, text))
-        places.append(len(points))
-    return np.array(points, np.int32), np.array(places, np.int64)
 
 
 @dataclass(frozen=True)
