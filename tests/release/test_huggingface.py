@@ -51,7 +51,8 @@ def test_the_card_s_own_lines_run(small: Build, capsys: pytest.CaptureFixture[st
 def test_the_hub_reads_the_card(small: Build) -> None:
     hub = pytest.importorskip("huggingface_hub", reason="comes with transformers")
     data = hub.ModelCard.load(small.release / "README.md", ignore_metadata_errors=False).data
-    assert (data.license, data.language, data.library_name) == ("apache-2.0", ["fr"], "transformers")
+    head = data.to_dict()
+    assert (head["license"], head["language"], head["library_name"]) == ("apache-2.0", ["fr"], "transformers")
     assert [result.metric_type for result in data.eval_results] == ["bits_per_byte"] * 3
     assert data.eval_results[0].dataset_name == "held-out documents of all sources"
 

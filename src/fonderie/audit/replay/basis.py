@@ -126,8 +126,9 @@ def _tokens(folder: Path, given: Path | None) -> Path:
 def _checkpoints(folder: Path, steps: int) -> dict[int, Path]:
     from fonderie.train import checkpoint
 
-    found = {step: folder / CHECKPOINTS / checkpoint.folder_name(step) for step in range(steps + 1)}
-    return {step: path for step, path in found.items() if path.is_dir()}
+    published = [path for path in checkpoint.all_of(folder / CHECKPOINTS) if path.is_dir()]
+    found = {int(path.name.removeprefix("step-")): path for path in published}
+    return {step: path for step, path in found.items() if step <= steps}
 
 
 def _made_on(folder: Path, index: ReleaseIndex) -> dict[str, Any]:
