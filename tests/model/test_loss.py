@@ -53,3 +53,17 @@ def test_autocast_computes_in_bfloat16_and_sums_in_float32():
     torch.testing.assert_close(loss, linear_cross_entropy(x, weight, targets), rtol=1e-2, atol=0)
     loss.backward()
     assert x.grad.dtype == weight.grad.dtype == torch.float32
+
+
+def test_z_loss_and_its_gradients_are_those_of_the_formula():
+    x, weight, targets = rows()
+    logits, kept = x @ weight.T, targets != IGNORED
+    log_z = logits.logsumexp(-1)[kept]
+    want = functional.cross_entropy(logits, targets, reduction="sum") + 0.01 * log_z.square().sum()
+    got = linear_cross_entropy(x, weight, targets, z_loss=0.01)
+    torch.testing.assert_close(got, want)
+    for mine, theirs in zip(
+        torch.autograd.grad(got, (x, weight)), torch.autograd.grad(want, (x, weight)), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs)
+    assert got > linear_cross_entropy(x, weight, targets)

@@ -19,12 +19,14 @@ IGNORED = -100
 ROWS = 512
 
 
-def linear_cross_entropy(x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> Tensor:
+def linear_cross_entropy(x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor, *, z_loss: float = 0.0) -> Tensor:
     """Sum over rows of the cross-entropy of `x @ weight.T`, fp32, with gradients to x and weight.
 
-    A sum, so that micro-batches add up exactly as one batch would: divide by the tokens of the whole batch.
+    A sum, so that micro-batches add up exactly as one batch would: divide by the tokens of the whole batch. Rows
+    whose target is IGNORED add nothing. With `z_loss`, each other row adds z_loss · log² Z, Z being the sum of the
+    exponentials of its logits, which keeps the logits from drifting (PaLM, arXiv 2204.02311, section 5: 1e-4).
     """
-    loss: Tensor = _LinearCrossEntropy.apply(x_NW, weight_VW, targets_N)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearCrossEntropy.apply(x_NW, weight_VW, targets_N, z_loss)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -32,7 +34,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """Computes the gradients in the forward pass, while a chunk's logits are at hand; backward scales them."""
 
     @staticmethod
-    def forward(ctx: Any, x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> Tensor:
+    def forward(ctx: Any, x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor, z_loss: float) -> Tensor:
         dtype = _compute_dtype(x_NW)
         loss = torch.zeros((), dtype=torch.float32, device=x_NW.device)
         dx_NW, dweight_VW = torch.empty_like(x_NW), torch.zeros_like(weight_VW, dtype=torch.float32)
@@ -40,12 +42,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
             weight = weight_VW.to(dtype)
             for rows in _chunks(len(x_NW)):
                 x, targets = x_NW[rows].to(dtype), targets_N[rows]
-                logp_NV = functional.log_softmax((x @ weight.T).float(), dim=-1)
+                logits_NV = (x @ weight.T).float()
+                logp_NV = functional.log_softmax(logits_NV, dim=-1)
                 at_target = torch.arange(len(x), device=x.device), targets.clamp(min=0)
                 kept = targets != IGNORED
                 loss -= (logp_NV[at_target] * kept).sum()
                 # The gradient to the logits: softmax minus one at the target, zero for ignored rows.
                 dlogits_NV = logp_NV.exp_()
+                if z_loss:
+                    log_z_N = logits_NV.logsumexp(dim=-1)
+                    loss += z_loss * (log_z_N.square() * kept).sum()
+                    dlogits_NV *= (1 + 2 * z_loss * log_z_N)[:, None]
                 dlogits_NV[at_target] -= 1.0
                 dlogits = dlogits_NV.mul_(kept[:, None]).to(dtype)
                 dx_NW[rows] = dlogits @ weight
@@ -55,9 +62,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         dx_NW, dweight_VW = ctx.saved_tensors
-        return dx_NW * grads[0], (dweight_VW * grads[0]).to(ctx.weight_dtype), None
+        return dx_NW * grads[0], (dweight_VW * grads[0]).to(ctx.weight_dtype), None, None
 
 
 @torch.no_grad()

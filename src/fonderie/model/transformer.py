@@ -1,18 +1,22 @@
-"""A Llama-shaped decoder in plain PyTorch.
+"""A decoder in plain PyTorch: Llama's, and its relatives that config.py names.
 
 Shapes live in names: B sequences, T positions, W width, H query heads, K key-value heads, D head size,
 V vocabulary. Weights are [output, input], as in `torch.nn.Linear`.
 """
 
 from collections.abc import Callable
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fonderie.model.attention import causal_attention, rope_tables, rotate
+from fonderie.model.attention import causal_attention, document_mask, rope_tables, rotate
 from fonderie.model.config import ModelConfig
+from fonderie.model.language_model import LanguageModel, ReadSoFar
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
 
 # Matrices that write into the residual stream.
 RESIDUAL_OUTPUTS = ("attention.output.weight", "feed_forward.down.weight")
@@ -33,11 +37,13 @@ class Cache:
         return k_BKSD, v_BKSD
 
 
-class Decoder(nn.Module):
+class Decoder(LanguageModel):
     """Token ids to next-token logits.
 
     `seed` draws the initial weights, alike on every device; None leaves them unset, to be loaded.
     """
+
+    config: ModelConfig
 
     def __init__(self, config: ModelConfig, *, seed: int | None = None) -> None:
         super().__init__()
@@ -59,14 +65,14 @@ class Decoder(nn.Module):
         with torch.no_grad():
             for name, weight in self.named_parameters():
                 if weight.ndim == 1:
-                    weight.fill_(1.0)
+                    weight.fill_(0.0 if name.endswith(".bias") else 1.0)
                     continue
                 std = residual_std if name.endswith(RESIDUAL_OUTPUTS) else self.config.init_std
                 weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))
 
     def _make_rope(self) -> None:
         config, device = self.config, self.embedding.weight.device
-        tables = rope_tables(config.context, config.head_size, config.rope_theta)
+        tables = rope_tables(config.context, config.head_size, config.rope_theta, config.rope_scaling)
         self.rope_cos, self.rope_sin = (table.to(device) for table in tables)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -80,42 +86,63 @@ class Decoder(nn.Module):
         """The head's weight [V, W]; the embedding table itself where they are tied."""
         return self.embedding.weight if self.head is None else self.head.weight
 
-    def hidden(self, ids_BT: Tensor, cache: Cache | None = None) -> Tensor:
-        """The normed residual stream x_BTW, from which `output_weight` reads the logits."""
+    def cache(self, *, batch: int = 1, tokens: int | None = None) -> Cache:
+        """Room for so many tokens, the context if not given, nothing read yet."""
+        return Cache(self, batch=batch, tokens=tokens)
+
+    def hidden(
+        self, ids_BT: Tensor, cache: ReadSoFar | None = None, documents_BT: Tensor | None = None
+    ) -> Tensor:
+        """The normed residual stream x_BTW, from which `output_weight` reads the logits.
+
+        `documents_BT` numbers the document of each position, and no position then reads one of another document.
+        """
+        assert cache is None or isinstance(cache, Cache)
+        if cache is not None and documents_BT is not None:
+            raise ValueError("a cache holds one text for each sequence: documents cannot be told apart in it")
         start = 0 if cache is None else cache.length
         stop = start + ids_BT.shape[1]
         room = self.config.context if cache is None else cache.kv_L2BKSD.shape[4]
         if stop > room:
             raise ValueError(f"{stop} tokens are more than the {room} there is room for")
         rope = self.rope_cos[start:stop], self.rope_sin[start:stop]
+        mask = None if documents_BT is None else document_mask(documents_BT, self.config.window)
         x_BTW = self.embedding(ids_BT)
         for index, block in enumerate(self.blocks):
-            x_BTW = block(x_BTW, rope, None if cache is None else cache.layer(index, stop))
+            x_BTW = block(x_BTW, rope, None if cache is None else cache.layer(index, stop), mask)
         if cache is not None:
             cache.length = stop
         normed: Tensor = self.norm(x_BTW)
         return normed
 
-    def forward(self, ids_BT: Tensor, cache: Cache | None = None) -> Tensor:
-        """Logits of every position, logits_BTV; training uses `hidden` and the fused loss instead."""
-        return functional.linear(self.hidden(ids_BT, cache), self.output_weight)
-
 
 class Block(nn.Module):
-    """Attention, then a SwiGLU feed-forward network, each on a normed copy of the residual stream."""
+    """Attention, then a SwiGLU feed-forward network, each on a normed copy of the residual stream.
+
+    With `norms_after` each reads the stream as it is, and what it adds is normed.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.norms_after = config.norms_after
         self.attention_norm = RMSNorm(config.width, config.norm_epsilon)
         self.attention = Attention(config)
         self.feed_forward_norm = RMSNorm(config.width, config.norm_epsilon)
         self.feed_forward = FeedForward(config)
 
     def forward(
-        self, x_BTW: Tensor, rope: tuple[Tensor, Tensor], cache: tuple[Tensor, Tensor] | None = None
+        self,
+        x_BTW: Tensor,
+        rope: tuple[Tensor, Tensor],
+        cache: tuple[Tensor, Tensor] | None = None,
+        mask: "Tensor | BlockMask | None" = None,
     ) -> Tensor:
-        """The residual stream, one block later."""
-        x_BTW = x_BTW + self.attention(self.attention_norm(x_BTW), rope, cache)
+        """The residual stream, one block later; `mask` is attention's `document_mask`."""
+        if self.norms_after:
+            x_BTW = x_BTW + self.attention_norm(self.attention(x_BTW, rope, cache, mask))
+            added: Tensor = x_BTW + self.feed_forward_norm(self.feed_forward(x_BTW))
+            return added
+        x_BTW = x_BTW + self.attention(self.attention_norm(x_BTW), rope, cache, mask)
         out: Tensor = x_BTW + self.feed_forward(self.feed_forward_norm(x_BTW))
         return out
 
@@ -126,15 +153,28 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
-        self.qkv = _linear(config.width, (config.heads + 2 * config.kv_heads) * config.head_size)
+        self.window = config.window
+        self.qkv = _linear(config.width, (config.heads + 2 * config.kv_heads) * config.head_size, config.qkv_bias)
         self.output = _linear(config.heads * config.head_size, config.width)
+        self.qk_norms = config.qk_norm_sizes
+        if self.qk_norms:
+            self.query_norm, self.key_norm = (RMSNorm(size, config.norm_epsilon) for size in self.qk_norms)
 
-    def forward(self, x_BTW: Tensor, rope: tuple[Tensor, Tensor], cache: tuple[Tensor, Tensor] | None) -> Tensor:
+    def forward(
+        self,
+        x_BTW: Tensor,
+        rope: tuple[Tensor, Tensor],
+        cache: tuple[Tensor, Tensor] | None,
+        mask: "Tensor | BlockMask | None",
+    ) -> Tensor:
         """What each position reads from those before it; new keys and values go to the end of the cache, if any."""
         B, T, _ = x_BTW.shape
         turned = self.heads + self.kv_heads
         qkv_BTHD = self.qkv(x_BTW).view(B, T, turned + self.kv_heads, self.head_size)
-        qk_BTHD = rotate(qkv_BTHD[:, :, :turned], *rope)
+        qk_BTHD = qkv_BTHD[:, :, :turned]
+        if self.qk_norms:
+            qk_BTHD = self._normed(qk_BTHD)
+        qk_BTHD = rotate(qk_BTHD, *rope)
         k_BKSD = qk_BTHD[:, :, self.heads :].transpose(1, 2)
         v_BKSD = qkv_BTHD[:, :, turned:].transpose(1, 2)
         if cache is None:
@@ -142,8 +182,16 @@ class Attention(nn.Module):
         else:
             cache[0][:, :, -T:], cache[1][:, :, -T:] = k_BKSD, v_BKSD
             k_BKSD, v_BKSD = cache
-        read: Tensor = self.output(causal_attention(qk_BTHD[:, :, : self.heads], k_BKSD, v_BKSD))
+        read: Tensor = self.output(causal_attention(qk_BTHD[:, :, : self.heads], k_BKSD, v_BKSD, mask, window=self.window))
         return read
+
+    def _normed(self, qk_BTHD: Tensor) -> Tensor:
+        """Queries and keys with their norms: over each head, or over all that a position has."""
+        q_BTHD, k_BTKD = qk_BTHD.split((self.heads, self.kv_heads), dim=2)
+        if self.query_norm.weight.numel() == self.head_size:
+            return torch.cat((self.query_norm(q_BTHD), self.key_norm(k_BTKD)), dim=2)
+        normed = self.query_norm(q_BTHD.flatten(2)), self.key_norm(k_BTKD.flatten(2))
+        return torch.cat(normed, dim=-1).view(qk_BTHD.shape)
 
 
 class FeedForward(nn.Module):
@@ -178,6 +226,6 @@ class RMSNorm(nn.Module):
         return normed.to(x_BTW.dtype) * self.weight
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs, bias=False, device="meta")
+def _linear(inputs: int, outputs: int, bias: bool = False) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs, bias=bias, device="meta")
     return linear.to_empty(device=torch.get_default_device())

@@ -31,7 +31,7 @@ def permute(position: int | NDArray[Any], n: int, seed: int, epoch: int) -> int 
     def forward(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
         left, right = x >> np.uint64(bits), x & mask
         for key in keys:
-            left, right = right, left ^ (_mix(right + key) & mask)
+            left, right = right, left ^ (mix(right + key) & mask)
         return left << np.uint64(bits) | right
 
     return _walk(position, n, forward)
@@ -49,7 +49,7 @@ def position_of(sequence: int | NDArray[Any], n: int, seed: int, epoch: int) -> 
     def backward(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
         left, right = x >> np.uint64(bits), x & mask
         for key in reversed(keys):
-            left, right = right ^ (_mix(left + key) & mask), left
+            left, right = right ^ (mix(left + key) & mask), left
         return left << np.uint64(bits) | right
 
     return _walk(sequence, n, backward)
@@ -75,7 +75,7 @@ def _keys(seed: int, epoch: int) -> list[np.uint64]:
     return [np.uint64(int.from_bytes(digest[8 * i : 8 * i + 8], "little")) for i in range(ROUNDS)]
 
 
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): every bit in reaches every bit out."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
