@@ -27,6 +27,7 @@ from fonderie.core.errors import UsageError
 from fonderie.core.machine import Machine
 from fonderie.release.findings import Finding
 from fonderie.release.folder import plain
+from fonderie.release.hashing import Hashing
 
 YAML_ENDINGS = (".yml", ".yaml")
 ALWAYS_A_PATH = re.compile(r"^[./~]|/$|\\")
@@ -50,9 +51,13 @@ def audit(
     machine: Machine,
     *,
     hub: Hub | None = None,
+    hashing: Hashing | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AuditReport:
-    """Audit a folder, an MOF description, or a repository; UsageError if there is none of these."""
+    """Audit a folder, an MOF description, or a repository; UsageError if there is none of these.
+
+    `hashing` is that of the folder's files, where it began earlier: a release of ours is asked for every hash.
+    """
     path = Path(request.what)
     date = now().date().isoformat()
     if path.exists():
@@ -61,7 +66,7 @@ def audit(
             return _audit_description(path, request, date)
         target = open_folder(path)
         if is_release(target):
-            return _audit_own(target, str(path), request, machine, date)
+            return _audit_own(target, str(path), request, machine, date, hashing=hashing)
         _refuse_options(request, segments=True)
         return _audit_stranger(survey(target), str(path), None, date)
     if ALWAYS_A_PATH.search(request.what) or not HUB_NAME.match(request.what):
@@ -123,9 +128,11 @@ def _audit_stranger(seen: Survey, place: str, hub: Hub | None, date: str) -> Aud
     return _report(subject, findings, facts, date, contradictions=contradictions, target=seen.target)
 
 
-def _audit_own(target: Target, place: str, request: Request, machine: Machine, date: str) -> AuditReport:
+def _audit_own(
+    target: Target, place: str, request: Request, machine: Machine, date: str, *, hashing: Hashing | None
+) -> AuditReport:
     assert target.root is not None
-    release = examine_release(target.root, machine)
+    release = examine_release(target.root, machine, hashing=hashing)
     target.entries.update(release.hashed)
     findings, replay = release.findings, None
     if request.segments:

@@ -19,6 +19,7 @@ from fonderie.licences.verdict import Status, Verdict, judge
 from fonderie.release.chain import LockRecord
 from fonderie.release.findings import Evidence, Finding, Level, Outcome, openness_findings
 from fonderie.release.folder import JSON_LIMIT_BYTES, Folder
+from fonderie.release.hashing import Hashing
 from fonderie.release.layout import BUNDLE_VERSION, FORMAT, INDEX, MANIFESTS, ReleaseIndex
 from fonderie.release.pages import PAGES, in_running_order
 from fonderie.release.records import Report
@@ -66,9 +67,9 @@ def is_release(target: Target) -> bool:
     return True
 
 
-def examine_release(root: Path, machine: Machine | None = None) -> OwnRelease:
+def examine_release(root: Path, machine: Machine | None = None, *, hashing: Hashing | None = None) -> OwnRelease:
     """Verify a release, each file hashed once, and work its findings out; ReleaseError if it is none."""
-    verification = verify(root, machine)
+    verification = verify(root, machine, hashing=hashing)
     folder = Folder.open(root)
     index = ReleaseIndex.model_validate_json(folder.read(INDEX))
     files = {entry.path: entry.sha256 for entry in index.files}

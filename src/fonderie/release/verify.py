@@ -6,7 +6,6 @@ holds is that the files are consistent with each other; that the training happen
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +26,7 @@ from fonderie.release.chain import (
     describe_chain,
 )
 from fonderie.release.folder import Folder, is_safe_name, plain
-from fonderie.release.hashing import Hashed, hash_files
+from fonderie.release.hashing import Hashed, Hashing
 from fonderie.release.layout import (
     ATTRIBUTION,
     BUNDLE_VERSION,
@@ -85,22 +84,28 @@ class Verification(BaseModel):
     """The first link, from the weights on, whose ends do not agree."""
 
 
-def verify(folder: Path, machine: Machine | None = None, *, sources: Path | None = None) -> Verification:
+def verify(
+    folder: Path,
+    machine: Machine | None = None,
+    *,
+    sources: Path | None = None,
+    hashing: Hashing | None = None,
+) -> Verification:
     """Check a release; ReleaseError if the folder is none, problems by name for everything that does not hold.
 
-    Every file is read once for its hashes. `sources` is a folder to look for the source files in.
+    Every file is read once for its hashes; `hashing` is that work, where it began earlier. `sources` is a folder to
+    look for the source files in.
     """
     machine = machine or Machine()
     opened = Folder.open(folder)
     opened.files.pop(SIGNATURE, None)  # it signs all the rest, and release.signature checks it
     index = _read_index(opened)
+    # Meanwhile the pages are written again, from the hashes that release.json lists. What comes of it counts only
+    # if the files turn out to have them.
+    hashing = hashing or Hashing(opened)
     manifests, manifest_problems = _read_manifests(opened)
-    with ThreadPoolExecutor(1) as pool:
-        # Hashing runs outside the interpreter's lock: meanwhile the pages are written again, from the hashes that
-        # release.json lists. What comes of it counts only if the files turn out to have them.
-        hashing = pool.submit(_check_files, opened, index, machine)
-        pages = _check_pages(opened, index, manifests, {entry.path: entry.sha256 for entry in index.files})
-        hashed, file_problems = hashing.result()
+    pages = _check_pages(opened, index, manifests, {entry.path: entry.sha256 for entry in index.files})
+    hashed, file_problems = _check_files(opened, index, hashing.result(machine))
     digests = {name: found.digest for name, found in hashed.items()}
     lock, lock_problems = _read_lock(opened)
     checks = [
@@ -233,7 +238,9 @@ def _read_index(folder: Folder) -> ReleaseIndex:
     return index
 
 
-def _check_files(folder: Folder, index: ReleaseIndex, machine: Machine) -> tuple[dict[str, Hashed], list[str]]:
+def _check_files(
+    folder: Folder, index: ReleaseIndex, results: Mapping[str, Hashed | OSError]
+) -> tuple[dict[str, Hashed], list[str]]:
     """The hashes of every regular file of the folder, and what is missing, altered, or not listed."""
     listed = {entry.path: entry for entry in index.files if is_safe_name(entry.path)}
     present = folder.files.keys() - {INDEX}
@@ -247,7 +254,11 @@ def _check_files(folder: Folder, index: ReleaseIndex, machine: Machine) -> tuple
     problems += [f"{name}: missing" for name in sorted(listed.keys() - present)]
     problems += [f"{name}: not listed in {INDEX}" for name in sorted(present - listed.keys())]
     found: dict[str, Hashed] = {}
-    for name, result in hash_files(folder, machine):
+    for name in sorted(folder.files):
+        result = results.get(name)
+        if result is None:
+            problems.append(f"{name}: came while the release was being verified")
+            continue
         if isinstance(result, OSError):
             problems.append(f"{name}: cannot be read: {result.strerror}")
             continue
