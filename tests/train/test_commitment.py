@@ -90,12 +90,12 @@ def test_the_chain_is_what_the_docstring_says(made):
 
 
 def test_batches_and_checkpoints_of_the_log_are_those_there_are(made, tokens_folder):
-    training = Training.committed(read_commitment(made / "commitment.json"), tokens_folder)
+    training = Training.committed(read_commitment(made / "commitment.json"), [tokens_folder])
     lines = lines_of(made)
     for line in lines:
-        ids = training.batches(line.step).astype("<u4")
+        ids = training.batches(line.step).ids.astype("<u4")
         assert line.batch == "sha256:" + hashlib.sha256(ids.tobytes()).hexdigest()
-        assert line.learning_rate == training.plan.schedule.rate(line.step)
+        assert line.learning_rate == training.plan.rate(line.step)
     written = {line.step: line.checkpoint for line in lines if line.checkpoint}
     assert written.keys() == {10, 20, 30}
     for step, root in written.items():
@@ -171,7 +171,7 @@ def test_killed_before_the_first_step_it_commits_again(made, tokens_folder, toke
 @pytest.mark.parametrize(("start", "until"), [(None, 10), (0, 10), (10, 20), (10, 30), (20, 25)])
 def test_a_segment_done_again_is_the_same_to_the_bit(made, tokens_folder, tmp_path, start, until):
     commitment, lines = read_commitment(made / "commitment.json"), lines_of(made)
-    training = Training.committed(commitment, tokens_folder)
+    training = Training.committed(commitment, [tokens_folder])
     folder = None if start is None else made / "checkpoints" / checkpoint.folder_name(start)
     head = lines[start - 1].chain if start else commitment.digest
     found = retrain(training, folder, until, head=head, scratch=tmp_path / "scratch", machine=Machine())
@@ -183,9 +183,8 @@ def test_a_segment_done_again_is_the_same_to_the_bit(made, tokens_folder, tmp_pa
 
 def test_a_segment_at_another_rate_is_another(made, tokens_folder, tmp_path):
     commitment, lines = read_commitment(made / "commitment.json"), lines_of(made)
-    training = Training.committed(commitment, tokens_folder)
-    schedule = dataclasses.replace(training.plan.schedule, peak=3e-3 * 1.01)
-    other = dataclasses.replace(training, plan=dataclasses.replace(training.plan, schedule=schedule))
+    training = Training.committed(commitment, [tokens_folder])
+    other = dataclasses.replace(training, plan=dataclasses.replace(training.plan, rate_factor=1.01))
     start = made / "checkpoints/step-00000010"
     found = retrain(other, start, 20, head=lines[9].chain, scratch=tmp_path / "scratch", machine=Machine())
     assert found.lines[0].loss == lines[10].loss  # the loss before the first wrong step
@@ -194,15 +193,14 @@ def test_a_segment_at_another_rate_is_another(made, tokens_folder, tmp_path):
 
 
 def test_segments_that_cannot_be_are_refused(made, tokens_folder, tmp_path):
-    training = Training.committed(read_commitment(made / "commitment.json"), tokens_folder)
+    training = Training.committed(read_commitment(made / "commitment.json"), [tokens_folder])
     start = made / "checkpoints/step-00000020"
     for until in (20, 31):
         with pytest.raises(InputError, match="step-00000020 is not before"):
             retrain(training, start, until, head="", scratch=tmp_path, machine=Machine())
-    wild = dataclasses.replace(training.plan.schedule, peak=1e30)
     with pytest.raises(StepError, match="at step"):
         retrain(
-            dataclasses.replace(training, plan=dataclasses.replace(training.plan, schedule=wild)),
+            dataclasses.replace(training, plan=dataclasses.replace(training.plan, rate_factor=1e33)),
             start,
             30,
             head=lines_of(made)[19].chain,
@@ -215,4 +213,4 @@ def test_parameters_of_no_training_are_refused(made, tokens_folder):
     commitment = read_commitment(made / "commitment.json")
     odd = commitment.model_copy(update={"parameters": {**commitment.parameters, "depth": 0}})
     with pytest.raises(InputError, match="no training has these parameters"):
-        Training.committed(odd, tokens_folder)
+        Training.committed(odd, [tokens_folder])

@@ -17,6 +17,7 @@ from fonderie.core.errors import InputError, StepError, StoreError
 from fonderie.core.manifest import list_files
 from fonderie.train.loader import Batches
 from fonderie.train.pretrain import PretrainParameters
+from fonderie.train.ramp import BatchSizes
 from fonderie.train.seen import steps_that_saw
 
 SCRIPT = [sys.executable, "-m", "tests.train.pretraining"]
@@ -98,7 +99,7 @@ def test_steps_that_saw_a_token_are_those_whose_batch_holds_it(tokens_folder, to
     derived = json.loads((out.path / "parameters.json").read_text())["training"]
     steps, seed = derived["steps"], derived["shuffle_seed"]
     assert seed == json.loads((out.path / "commitment.json").read_text())["shuffle_seed"]
-    batches = Batches(stream, context=32, batch=8, seed=seed)
+    batches = Batches(stream, context=32, sizes=BatchSizes(8), seed=seed)
     held = {step: [(i * 32, i * 32 + 33) for i in batches.indices(step)] for step in range(1, steps + 1)}
     for start, stop in ((0, 1), (32, 33), (31, 32), (100, 190), (len(stream) - 1, len(stream)), (5, 5)):
         want = [step for step, spans in held.items() if any(a < stop and start < b for a, b in spans)]

@@ -111,7 +111,7 @@ class Walk:
     @cached_property
     def training(self) -> Training:
         """Data order and plan, on these shards."""
-        return Training.of(self.parameters, self.stream, self.commitment.shuffle_seed)
+        return Training.of(self.parameters, [self.stream], [self.commitment.shuffle_seed])
 
     @cached_property
     def parameters(self) -> PretrainParameters:
@@ -124,7 +124,7 @@ class Walk:
         if self.index.tokens is not None:
             return self.training.plan
         derived = json.loads(self.folder.read(self.present(f"{TRAINING}/{DERIVED}")))
-        return plan_of(self.parameters, int(derived["training"]["sequences_per_epoch"]))
+        return plan_of(self.parameters, [int(derived["training"]["sequences_per_epoch"])])
 
     def present(self, name: str) -> str:
         """The name of a file that is there; FonderieError if it is not."""

@@ -4,16 +4,16 @@ import json
 from typing import Any
 
 from fonderie.core.digest import digest_json
-from fonderie.model.names import llama_names
+from fonderie.model.names import huggingface_names
 from fonderie.release.layout import CHECKPOINTS, TOKENS, TRAINING
 from fonderie.release.links import Outcome, Walk
 from fonderie.release.tensors import open_tensors, unlike
+from fonderie.train.batch import batch_hash
 from fonderie.train.commitment import (
     COMMITMENT,
     LOG,
     FileRoot,
     Tree,
-    batch_hash,
     break_in_chain,
     committed_files,
     shuffle_seed,
@@ -45,7 +45,7 @@ def check_weights(walk: Walk) -> Outcome:
     with open_tensors(walk.path(WEIGHTS)) as weights, open_tensors(walk.path(name)) as checkpoint:
         if walk.parameters.depth > len(weights.data):  # before as many names are made
             return Outcome("", [f"{WEIGHTS}: has fewer tensors than {_COMMITMENT} plans blocks"])
-        names = llama_names(walk.parameters.config_for(vocabulary))
+        names = huggingface_names(walk.parameters.config_for(vocabulary))
         problems = [f"{WEIGHTS}: {problem} ({name})" for problem in unlike(weights, checkpoint, names)]
         count = len(weights.data)
     return Outcome(f"all {count:,} tensors are those of {name}, bit for bit", problems)
@@ -106,15 +106,16 @@ def check_log(walk: Walk) -> Outcome:
     commitment, lines = walk.commitment, walk.log
     broken = break_in_chain(commitment.digest, lines)
     problems = [f"{_LOG}: {broken}"] if broken else []
-    params, plan = walk.parameters, walk.plan
-    schedule = plan.schedule
-    if len(lines) != schedule.steps:
-        problems.append(f"{_LOG}: {len(lines):,} steps, where {_COMMITMENT} plans {schedule.steps:,}")
+    plan = walk.plan
+    if len(lines) != plan.steps:
+        problems.append(f"{_LOG}: {len(lines):,} steps, where {_COMMITMENT} plans {plan.steps:,}")
     for line in lines:
         step, due = line.step, plan.checkpoint_due(line.step)
-        if line.learning_rate != schedule.rate(step):
+        if step > plan.steps:
+            break
+        if line.learning_rate != plan.rate(step):
             problems.append(f"{_LOG}: step {step} has the learning rate {line.learning_rate}, not the plan's")
-        if line.tokens != step * params.batch * params.context:
+        if line.tokens != plan.tokens_until(step):
             problems.append(f"{_LOG}: step {step} counts {line.tokens:,} tokens")
         if due != (line.checkpoint is not None):
             problems.append(f"{_LOG}: step {step} {'lacks' if due else 'has'} the root of a checkpoint")
@@ -170,12 +171,12 @@ def _unlike_tree(walk: Walk, tree: Tree, names: list[str]) -> list[str]:
 
 def _unlike_batches(walk: Walk) -> list[str]:
     """The steps whose batch is not the one that tokens and order give."""
-    batches, problems = walk.training.batches, []
-    if batches.batch * batches.context > BATCH_LIMIT_TOKENS:
+    training, problems = walk.training, []
+    if max(phase.sizes.size * phase.context for phase in training.plan.phases) > BATCH_LIMIT_TOKENS:
         return [f"{_COMMITMENT}: plans batches of more than {BATCH_LIMIT_TOKENS:,} tokens, too large to check"]
     with walk.machine.bar("batches", len(walk.log), "steps") as bar:
-        for line in walk.log:
-            if batch_hash(batches(line.step)) != line.batch:
+        for line in walk.log[: training.plan.steps]:
+            if batch_hash(training.batches(line.step)) != line.batch:
                 problems.append(f"{_LOG}: step {line.step} was not trained on the batch that tokens and order give")
             bar.advance()
     return problems

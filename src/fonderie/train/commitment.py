@@ -13,7 +13,8 @@ learnt. Exactly what is hashed, and how (all with SHA-256):
     initial_state  the root of checkpoint 0 (see below)
     digest         of the canonical JSON of all this: H_0, where the chain begins
 
-    batch          H(the ids of the batch, row after row, as unsigned 32-bit little-endian integers)
+    batch          H(the ids of the batch, row after row, as unsigned 32-bit little-endian integers); where a batch
+                   has more than ids, the rest follows as batch.py says
     H_i            H(H_(i-1) || i || batch || loss)              at most steps
                    H(H_(i-1) || i || batch || loss || root)      at a step that writes a checkpoint
                    with i as 8 bytes big-endian, the loss as its IEEE 754 double, big-endian, hashes as 32 bytes
@@ -32,11 +33,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from fonderie.core.digest import digest_bytes, digest_json
+from fonderie.core.digest import digest_json
 from fonderie.core.merkle import hash_chunks, named_root, tagged, untagged
 from fonderie.tokens.shards import ShardIndex
 
@@ -139,11 +138,6 @@ def state_root(files: Mapping[str, tuple[int, str]]) -> str:
     return named_root((name, size, digest) for name, (size, digest) in files.items())
 
 
-def batch_hash(ids: NDArray[Any]) -> str:
-    """The identity of a batch: its token ids, [batch, context + 1]."""
-    return digest_bytes(np.ascontiguousarray(ids, dtype="<u4").tobytes())
-
-
 def extend(head: str, step: int, batch: str, loss: float, checkpoint: str | None = None) -> str:
     """The chain's next value."""
     parts = [untagged(head), struct.pack(">Q", step), untagged(batch), struct.pack(">d", loss)]
@@ -166,7 +160,7 @@ class LogLine(BaseModel):
     gradient_norm: float
     """Before clipping."""
     batch: str
-    """See `batch_hash`."""
+    """See `batch_hash` in batch.py."""
     checkpoint: str | None = None
     """Root of the checkpoint written after this step, if one was."""
     chain: str

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from fonderie.core.errors import InputError
 from fonderie.tokens.shards import TokenStream
+from fonderie.train.batch import Batch
 from fonderie.train.order import permute
+from fonderie.train.ramp import BatchSizes
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class Batches:
     stream: TokenStream
     context: int
     """T: inputs per sequence."""
-    batch: int
-    """Sequences per step."""
+    sizes: BatchSizes
+    """Sequences of each step."""
     seed: int
 
     def __post_init__(self) -> None:
@@ -39,8 +41,8 @@ class Batches:
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """The numbers of the sequences of one step."""
-        first = (step - 1) * self.batch
-        epochs, positions = np.divmod(np.arange(first, first + self.batch), self.sequences)
+        taken = np.arange(self.sizes.until(step - 1), self.sizes.until(step))
+        epochs, positions = np.divmod(taken, self.sequences)
         return np.concatenate(
             [
                 permute(positions[epochs == epoch], self.sequences, self.seed, int(epoch))
@@ -48,11 +50,11 @@ class Batches:
             ]
         )
 
-    def __call__(self, step: int) -> NDArray[np.int64]:
-        """The ids of one step, [batch, context + 1]."""
+    def __call__(self, step: int) -> Batch:
+        """The batch of one step."""
         T = self.context
         rows = [self.stream.read(int(i) * T, int(i) * T + T + 1) for i in self.indices(step)]
-        return np.stack(rows).astype(np.int64)
+        return Batch(np.stack(rows).astype(np.int64))
 
 
 def sequences_in(tokens: int, context: int) -> int:

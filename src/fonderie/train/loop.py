@@ -1,4 +1,4 @@
-"""The training loop: a batch, its gradient, a step of AdamW, a line in the log; a checkpoint now and then.
+"""The training loop: a batch, its gradient, a step of the optimizer, a line in the log; a checkpoint now and then.
 
 What it writes follows from the model's initial weights, the batches and the plan alone: killed at any moment and
 called again, it goes on from its last checkpoint to the same bits.
@@ -11,28 +11,54 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
 from fonderie.core.errors import StepError, StoreError
-from fonderie.model.loss import linear_cross_entropy
+from fonderie.model.loss import IGNORED, linear_cross_entropy
 from fonderie.model.transformer import Decoder
 from fonderie.train import checkpoint
-from fonderie.train.commitment import LOG, LogLine, batch_hash, extend
+from fonderie.train.batch import Batch, BatchOf, batch_hash
+from fonderie.train.commitment import LOG, LogLine, extend
 from fonderie.train.optim import load_state_tensors, state_tensors
 from fonderie.train.plan import Plan
 
 CHECKPOINTS = "checkpoints"
 
-BatchOf = Callable[[int], NDArray[np.int64]]
-"""The ids of a step, [batch, context + 1]; steps count from 1."""
+
+@dataclass(frozen=True)
+class Part:
+    """A micro-batch on the device: see `Batch` for the shapes."""
+
+    ids: Tensor
+    counts: Tensor | None = None
+    documents: Tensor | None = None
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+Objective = Callable[[Decoder, Part, Plan], Tensor]
+"""The loss of a part of a batch, summed over what counts in it."""
+
+
+def next_token(model: Decoder, part: Part, plan: Plan) -> Tensor:  # noqa: ARG001
+    """Cross-entropy of each target that counts, in nats, summed."""
+    hidden_NW = model.hidden(part.ids[:, :-1], documents_BT=part.documents).flatten(0, 1)
+    targets_BT = part.ids[:, 1:]
+    if part.counts is not None:
+        targets_BT = targets_BT.masked_fill(~part.counts, IGNORED)
+    return linear_cross_entropy(hidden_NW, model.output_weight, targets_BT.flatten())
+
+
+def counted(batch: Batch) -> int:
+    """What the loss of a step is a mean over."""
+    return batch.counted
 
 
 def train(
@@ -45,6 +71,8 @@ def train(
     aside: Path,
     head: str,
     advance: Callable[[int, str], None] = lambda _count, _note: None,
+    objective: Objective = next_token,
+    count: Callable[[Batch], int] = counted,
 ) -> int:
     """Train to the end, from the last checkpoint in `folder` if there is one; returns the step it started from.
 
@@ -54,8 +82,9 @@ def train(
     """
     begun, head = _resume(model, optimizer, plan, folder, head)
     advance(begun, "")
+    steps = run(model, optimizer, batch_of, plan, after=begun, until=plan.steps, objective=objective, count=count)
     with (folder / LOG).open("a", encoding="utf-8") as log:
-        for done in run(model, optimizer, batch_of, plan, after=begun, until=plan.schedule.steps):
+        for done in steps:
             due = plan.checkpoint_due(done.step)
             draft = checkpoint.write(aside, done.step, tensors_of(model, optimizer)) if due else None
             line = done.line(head, None if draft is None else draft.root)
@@ -78,6 +107,7 @@ class Done:
 
     step: int
     tokens: int
+    """Inputs of all steps so far."""
     loss: float
     learning_rate: float
     gradient_norm: float
@@ -90,24 +120,38 @@ class Done:
 
 
 def run(
-    model: Decoder, optimizer: Optimizer, batch_of: BatchOf, plan: Plan, *, after: int, until: int
+    model: Decoder,
+    optimizer: Optimizer,
+    batch_of: BatchOf,
+    plan: Plan,
+    *,
+    after: int,
+    until: int,
+    objective: Objective = next_token,
+    count: Callable[[Batch], int] = counted,
 ) -> Iterator[Done]:
-    """Take the steps after one, until another, each as it is asked for; the bare loop, which writes nothing."""
+    """Take the steps after one, until another, each as it is asked for; the bare loop, which writes nothing.
+
+    The loss of a step is `objective`, summed over the parts of its batch, divided by `count` of the whole batch.
+    """
     if plan.compile:
         _compile_blocks(model)
     model.train()
     for step in range(after + 1, until + 1):
         batch = batch_of(step)
-        ids = torch.from_numpy(batch).to(model.embedding.weight.device)
-        rate = plan.schedule.rate(step)
-        loss, norm = _update(model, optimizer, ids, plan, rate)
+        rate, total = plan.rate(step), count(batch)
+        parts = parts_of(batch, plan.phase(step).accumulation, model.embedding.weight.device)
+
+        def share(model: Decoder, part: Part, plan: Plan, total: int = total) -> Tensor:
+            return objective(model, part, plan) / total
+
+        loss, norm = _update(model, optimizer, parts, plan, rate=rate, share=share)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise StepError(
                 f"at step {step} the loss is {loss} and the gradient's norm {norm}",
                 hint="Lower learning_rate, lengthen warmup, or train in fp32.",
             )
-        tokens = step * ids.shape[0] * (ids.shape[1] - 1)
-        yield Done(step, tokens, loss, rate, norm, batch_hash(batch))
+        yield Done(step, plan.tokens_until(step), loss, rate, norm, batch_hash(batch))
 
 
 def begin(model: Decoder, optimizer: Optimizer, plan: Plan, folder: Path, *, aside: Path) -> str:
@@ -118,14 +162,18 @@ def begin(model: Decoder, optimizer: Optimizer, plan: Plan, folder: Path, *, asi
     return draft.root
 
 
-def _update(model: Decoder, optimizer: Optimizer, ids: Tensor, plan: Plan, rate: float) -> tuple[float, float]:
-    """One optimizer step on one batch; returns the mean loss in nats, and the gradient's norm before clipping."""
-    tokens = ids.shape[0] * (ids.shape[1] - 1)
-    loss = torch.zeros((), device=ids.device)
-    for part in ids.tensor_split(plan.accumulation):
-        with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=plan.precision == "bf16"):
-            hidden_NW = model.hidden(part[:, :-1]).flatten(0, 1)
-            part_loss = linear_cross_entropy(hidden_NW, model.output_weight, part[:, 1:].flatten()) / tokens
+def _update(
+    model: Decoder, optimizer: Optimizer, parts: Iterator[Part], plan: Plan, *, rate: float, share: Objective
+) -> tuple[float, float]:
+    """One optimizer step on one batch; returns its loss, and the gradient's norm before clipping.
+
+    `share` is what a part adds to the loss of the batch.
+    """
+    device = model.embedding.weight.device
+    loss = torch.zeros((), device=device)
+    for part in parts:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.precision == "bf16"):
+            part_loss = share(model, part, plan)
         part_loss.backward()  # type: ignore[no-untyped-call]
         loss += part_loss.detach()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
@@ -134,6 +182,27 @@ def _update(model: Decoder, optimizer: Optimizer, ids: Tensor, plan: Plan, rate:
     optimizer.step()
     optimizer.zero_grad()
     return loss.item(), norm.item()
+
+
+def parts_of(batch: Batch, parts: int, device: torch.device) -> Iterator[Part]:
+    """A batch cut into micro-batches, each with its sequences' share of every array."""
+
+    def cut(array: NDArray[Any]) -> Sequence[Tensor]:
+        return torch.from_numpy(array).to(device).tensor_split(parts)
+
+    nothing = [None] * parts
+    rows = {name: cut(array) for name, array in batch.rows.items()}
+    yield from (
+        Part(ids, counts, documents, {name: pieces[number] for name, pieces in rows.items()})
+        for number, (ids, counts, documents) in enumerate(
+            zip(
+                cut(batch.ids),
+                nothing if batch.counts is None else cut(batch.counts),
+                nothing if batch.documents is None else cut(batch.documents),
+                strict=True,
+            )
+        )
+    )
 
 
 def tensors_of(model: Decoder, optimizer: Optimizer) -> dict[str, dict[str, Tensor]]:

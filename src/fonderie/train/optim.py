@@ -1,9 +1,32 @@
-"""AdamW over a decoder's weights, and its state as named tensors."""
+"""The optimizers over a decoder's weights, and their state as named tensors."""
+
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from fonderie.core.errors import StoreError
+
+
+class OptimizerSettings(Protocol):
+    """What the parameters of every training step say of the optimizer."""
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """AdamW's moving averages."""
+
+    @property
+    def epsilon(self) -> float:
+        """AdamW's guard against division by zero."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of matrices."""
+
+
+def make_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """The optimizer that a step's parameters ask for, over the weights that are trained."""
+    return adamw(model, betas=settings.betas, epsilon=settings.epsilon, weight_decay=settings.weight_decay)
 
 
 def adamw(
@@ -35,7 +58,7 @@ def load_state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tenso
     optimizer.state.clear()
     if not tensors:
         return
-    weights = dict(model.named_parameters())
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     states: dict[str, dict[str, Tensor]] = {}
     for full_name, tensor in tensors.items():
         name, _, key = full_name.rpartition("/")

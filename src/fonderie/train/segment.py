@@ -9,8 +9,8 @@ from fonderie.core.machine import Machine
 from fonderie.model.numerics import settle
 from fonderie.train import checkpoint
 from fonderie.train.commitment import LogLine
+from fonderie.train.committed import Trainable
 from fonderie.train.loop import CHECKPOINTS, begin, restore, run, tensors_of
-from fonderie.train.training import Training
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Segment:
 
 
 def retrain(
-    training: Training,
+    training: Trainable,
     start: Path | None,
     until: int,
     *,
@@ -48,12 +48,22 @@ def retrain(
         begin(model, optimizer, plan, scratch, aside=scratch / "aside")
         (start,) = checkpoint.all_of(scratch / CHECKPOINTS)
     found = checkpoint.load(start)
-    if not found.step < until <= plan.schedule.steps:
+    if not found.step < until <= plan.steps:
         raise InputError(f"{start.name} is not before step {until}, or the training ends before that step")
     restore(model, optimizer, found)
     lines: list[LogLine] = []
     end: checkpoint.Draft | None = None
-    for done in run(model, optimizer, training.batches, plan, after=found.step, until=until):
+    steps = run(
+        model,
+        optimizer,
+        training.batches,
+        plan,
+        after=found.step,
+        until=until,
+        objective=training.objective,
+        count=training.count,
+    )
+    for done in steps:
         if end is not None:
             checkpoint.discard(end)
             end = None

@@ -5,14 +5,13 @@ chain of the release is then right, and only what really happened differs from w
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from tests.evaluate.small import RECIPE, find_step, write_letters
 
 from fonderie.core.digest import digest_json
@@ -23,9 +22,11 @@ from fonderie.core.step import Inputs, Output, Step
 from fonderie.core.store import Store
 from fonderie.tokens.shards import TokenStream
 from fonderie.train import pretrain as honest
+from fonderie.train.batch import Batch, batch_hash
 from fonderie.train.commitment import COMMITMENT, LOG, LogLine, extend, parse_commitment, read_log
 from fonderie.train.loader import Batches
 from fonderie.train.parameters import PretrainParameters
+from fonderie.train.ramp import BatchSizes
 from fonderie.train.training import Training
 
 STEPS, EVERY = 40, 10
@@ -61,8 +62,10 @@ def training_altered(alter: Callable[[Training], Training]) -> Iterable[None]:
     @dataclass(frozen=True)
     class Altered(Training):
         @classmethod
-        def of(cls, params: PretrainParameters, stream: TokenStream, shuffle_seed: int) -> Training:
-            return alter(Training.of(params, stream, shuffle_seed))
+        def of(
+            cls, params: PretrainParameters, streams: Sequence[TokenStream], shuffle_seeds: Sequence[int]
+        ) -> Training:
+            return alter(Training.of(params, streams, shuffle_seeds))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(honest, "Training", Altered)
@@ -88,10 +91,12 @@ def rewrite_log(folder: Path, change: Callable[[LogLine], LogLine]) -> None:
 
 def claim_honest_batches(folder: Path, params: PretrainParameters, stream: TokenStream) -> None:
     """Have the log name the batches that an honest training would have taken."""
-    from fonderie.train.commitment import batch_hash, shuffle_seed
+    from fonderie.train.commitment import shuffle_seed
 
     commitment = parse_commitment((folder / COMMITMENT).read_bytes())
-    batches = Batches(stream, params.context, params.batch, shuffle_seed(commitment.tokens.root, params.seed))
+    batches = Batches(
+        stream, params.context, BatchSizes(params.batch), shuffle_seed(commitment.tokens.root, params.seed)
+    )
     rewrite_log(folder, lambda line: line.model_copy(update={"batch": batch_hash(batches(line.step))}))
 
 
@@ -99,7 +104,7 @@ def lie_about_batches(alter: Callable[[Batches], Batches]) -> Maker:
     """A maker that trains on other batches, and logs those it should have taken."""
 
     def maker(inputs: Inputs, params: PretrainParameters, out: Output, machine: Machine) -> None:
-        with training_altered(lambda training: replace(training, batches=alter(training.batches))):
+        with training_altered(lambda training: replace(training, data=tuple(map(alter, training.data)))):
             honest.pretrain(inputs, params, out, machine)
         claim_honest_batches(out.path, params, TokenStream.open(inputs.one("tokens").path))
 
@@ -110,8 +115,7 @@ def faster(inputs: Inputs, params: PretrainParameters, out: Output, machine: Mac
     """The learning rate is 1 % higher than claimed."""
 
     def alter(training: Training) -> Training:
-        schedule = training.plan.schedule
-        return replace(training, plan=replace(training.plan, schedule=replace(schedule, peak=schedule.peak * 1.01)))
+        return replace(training, plan=replace(training.plan, rate_factor=1.01))
 
     with training_altered(alter):
         honest.pretrain(inputs, params, out, machine)
@@ -121,26 +125,27 @@ def faster(inputs: Inputs, params: PretrainParameters, out: Output, machine: Mac
 class Skipping(Batches):
     """One batch is left out, and the rest move up."""
 
-    def __call__(self, step: int) -> NDArray[np.int64]:
+    def __call__(self, step: int) -> Batch:
         return super().__call__(step if step < 2 * EVERY + 3 else step + 1)
 
 
 def skip(batches: Batches) -> Batches:
     """The same batches, but for one."""
-    return Skipping(batches.stream, batches.context, batches.batch, batches.seed)
+    return Skipping(batches.stream, batches.context, batches.sizes, batches.seed)
 
 
 @dataclass(frozen=True)
 class Swapped(Batches):
     """The ids of another shard: every word is another one."""
 
-    def __call__(self, step: int) -> NDArray[np.int64]:
-        return np.where(super().__call__(step) > 10, 301 - super().__call__(step) % 290, 1)
+    def __call__(self, step: int) -> Batch:
+        ids = super().__call__(step).ids
+        return Batch(np.where(ids > 10, 301 - ids % 290, 1))
 
 
 def swap_shard(batches: Batches) -> Batches:
     """Batches of the same shape from another text."""
-    return Swapped(batches.stream, batches.context, batches.batch, batches.seed)
+    return Swapped(batches.stream, batches.context, batches.sizes, batches.seed)
 
 
 def flatter(inputs: Inputs, params: PretrainParameters, out: Output, machine: Machine) -> None:

@@ -65,7 +65,7 @@ def read_basis(folder: Path, tokens: Path | None) -> tuple[Basis, list[str]]:
         commitment = read_commitment(path)
         lines = read_log((folder / TRAINING / LOG).read_bytes())
         shards = _tokens(folder, tokens)
-        training = Training.committed(commitment, shards)
+        training = Training.committed(commitment, [shards])
     except (OSError, ValueError, InputError) as error:
         raise ReleaseError(f"{folder} cannot be replayed: {error}") from error
     basis = Basis(
@@ -83,7 +83,7 @@ def read_basis(folder: Path, tokens: Path | None) -> tuple[Basis, list[str]]:
 
 def _problems(basis: Basis) -> list[str]:
     commitment, found = basis.commitment, []
-    stream = basis.training.batches.stream
+    stream = basis.training.data[0].stream
     tokens, _ = trees(stream.folder, stream.index)
     if tokens.root != commitment.tokens.root:
         committed = {file.path: file for file in commitment.tokens.files}
@@ -96,7 +96,7 @@ def _problems(basis: Basis) -> list[str]:
     broken = break_in_chain(commitment.digest, basis.lines)
     if broken:
         found.append(f"log: {broken}")
-    steps = basis.training.plan.schedule.steps
+    steps = basis.training.plan.steps
     if len(basis.lines) != steps:
         found.append(f"log: it has {len(basis.lines):,} steps, and the parameters ask for {steps:,}")
     return found

@@ -63,11 +63,11 @@ def rerun(job: Job, advance: Callable[[int, str], None] = lambda _count, _note: 
     """Do a job in this process; raises what `retrain` raises."""
     from fonderie.train.segment import retrain
 
-    training = Training.committed(read_commitment(job.commitment), job.tokens)
+    training = Training.committed(read_commitment(job.commitment), [job.tokens])
     plan = training.plan
     if job.accumulation is not None:
-        plan = replace(plan, accumulation=job.accumulation)
-    plan = replace(plan, schedule=replace(plan.schedule, peak=plan.schedule.peak * job.rate))
+        plan = plan.with_accumulation(job.accumulation)
+    plan = replace(plan, rate_factor=job.rate)
     done = retrain(
         replace(training, plan=plan),
         job.start,
@@ -115,14 +115,14 @@ def variations(training: Training, machine: Machine) -> dict[str, tuple[dict[str
     kernels to ask for, so only the micro-batches vary there.
     """
     found: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
-    used, batch = training.plan.accumulation, training.params.batch
-    for parts in sorted({1, 2, 4, batch} - {used}):
-        if parts <= batch:
+    used, most = {phase.accumulation for phase in training.plan.phases}, training.plan.smallest_batch
+    for parts in sorted({1, 2, 4, most} - used):
+        if parts <= most:
             found[f"{parts} micro-batches"] = ({"accumulation": parts}, {})
     if machine.device == "cpu":
         found["other matrix products (MKL)"] = ({}, {"MKL_CBWR": _other_matrix_kernels()})
         found["other element-wise operations (ATen)"] = ({}, {"ATEN_CPU_CAPABILITY": _other_vector_kernels()})
-        if training.params.precision == "bf16":
+        if training.plan.precision == "bf16":
             other = 1 if machine.threads > 1 else 2
             found[f"{other} threads"] = ({"threads": other}, {})
     return found
