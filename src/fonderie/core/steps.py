@@ -12,6 +12,8 @@ from fonderie.core.step import Step
 STEPS = {
     "corpus.generate": "fonderie.corpus.generate:generate",
     "corpus.read": "fonderie.corpus.read:read",
+    "corpus.conversations": "fonderie.corpus.conversations:conversations",
+    "corpus.preferences": "fonderie.corpus.conversations:preferences",
     "corpus.dialogue": "fonderie.corpus.dialogue:dialogue",
     "corpus.ngram": "fonderie.corpus.ngram.train:train_ngrams",
     "corpus.filter": "fonderie.corpus.filter:filter_documents",

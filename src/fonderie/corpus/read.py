@@ -8,17 +8,17 @@ of ten gigabytes becomes many shards.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from fonderie.core.document import Document, shard_path, shard_paths
 from fonderie.core.errors import InputError, LicenceError
 from fonderie.core.ledger import ledger_path, merge
 from fonderie.core.machine import Machine
-from fonderie.core.step import TOMBSTONES, Inputs, Output, Source, step
+from fonderie.core.step import TOMBSTONES, Inputs, Output, Policy, Source, step
 from fonderie.corpus.formats import check_libraries, raws, stated_by
 from fonderie.corpus.read_parameters import STATE_THEIR_OWN, ReadParameters
 from fonderie.corpus.readers.raw import Raw
@@ -40,11 +40,34 @@ _SHARDS_OF_A_GROUP = 1_000_000
 DAMAGED = "damaged file in quarantine"
 
 
+class Admission(Protocol):
+    """What a step that reads files must be told of them, whatever their format."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def licence(self) -> str | None: ...
+    @property
+    def collection_licence(self) -> str | None: ...
+    @property
+    def language(self) -> str | None: ...
+    @property
+    def restricted_rows(self) -> Literal["stop", "drop"]: ...
+    @property
+    def damaged(self) -> Literal["stop", "quarantine"]: ...
+    @property
+    def policy(self) -> Policy: ...
+
+
+Reader = Callable[[Path, Any], Iterator[Raw]]
+"""The documents of a file, given the step's parameters; a function of a module, as it goes to other processes."""
+
+
 def refuse_early(params: ReadParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:
     """Judge what can be known before reading: libraries, the declared licence, each file's header, tombstones."""
     check_libraries(params)
     load_tombstones(sources.get(TOMBSTONES, ()))
-    _sourcing(params, sources)
+    sourcing_of(params, sources)
     if params.licence is None and params.format in STATE_THEIR_OWN:
         return
     if params.licence is not None and not sources["path"]:  # only checked, far from the data
@@ -59,7 +82,7 @@ def refuse_early(params: ReadParameters, sources: Mapping[str, tuple[Source, ...
         admit(licence_of(params.licence, stated, str(source.path)), params.policy, str(source.path))
 
 
-def _sourcing(params: ReadParameters, sources: Mapping[str, tuple[Source, ...]]) -> dict[str, Any] | None:
+def sourcing_of(params: Admission, sources: Mapping[str, tuple[Source, ...]]) -> dict[str, Any] | None:
     """What the sourcing form says, checked against the recipe; None if there is none."""
     forms = sources.get("sourcing", ())
     if not forms:
@@ -96,14 +119,19 @@ class _Result(NamedTuple):
 )
 def read(inputs: Inputs, params: ReadParameters, out: Output, machine: Machine) -> None:
     """Read every file but what was erased; statistics count documents, licences, pages, and files in quarantine."""
+    read_files(raws, inputs, params, out, machine)
+
+
+def read_files(reader: Reader, inputs: Inputs, params: Admission, out: Output, machine: Machine) -> None:
+    """Documents of the files in `path`, with their ledger and statistics, through the licence gate."""
     groups = _group(inputs.sources["path"])
-    work = partial(_read_group, params=params, out=out.path, lists=inputs.tombstones)
+    work = partial(_read_group, reader=reader, params=params, out=out.path, lists=inputs.tombstones)
     results = list(machine.map(work, groups, label="reading"))
     _count_through(out.path)
     out.statistics["sources"] = merge(result.sources for result in results)
     out.statistics["licences"] = {params.source: _sum(result.licences for result in results)}
     out.statistics["files"] = len(inputs.sources["path"])
-    sourcing = _sourcing(params, inputs.sources)
+    sourcing = sourcing_of(params, inputs.sources)
     if sourcing is not None:
         out.statistics["sourcing"] = {params.source: sourcing}
     counted = _sum(result.counted for result in results)
@@ -129,16 +157,20 @@ def _group(files: tuple[Source, ...]) -> list[_Group]:
     return [_Group(index, tuple(group)) for index, group in enumerate(groups)]
 
 
-def _read_group(group: _Group, *, params: ReadParameters, out: Path, lists: tuple[Source, ...]) -> _Result:
+def _read_group(
+    group: _Group, *, reader: Reader, params: Admission, out: Path, lists: tuple[Source, ...]
+) -> _Result:
     result = _Result({}, Counter(), Counter(), [])
     tombstones = load_tombstones(lists)
 
     def decisions() -> Iterator[tuple[Document, Decision]]:
-        for document, raw, refusal in chain.from_iterable(_file(source, params, result) for source in group.files):
+        files = (_file(source, reader, params, result) for source in group.files)
+        for document, raw, refusal in chain.from_iterable(files):
             decision = tombstones.refuse(document) or _decide(document, raw, refusal, params)
             if decision.document is not None:
                 result.licences[document.licence] += 1
-            result.counted.update({name: count for name, count in raw.counted.items() if count})
+            if raw.counted:
+                result.counted.update({name: count for name, count in raw.counted.items() if count})
             yield document, decision
 
     summaries = _write_shards(out, group.number * _SHARDS_OF_A_GROUP, decisions())
@@ -177,11 +209,11 @@ def _count_through(out: Path) -> None:
 _Read = tuple[Document, Raw, LicenceError | None]
 
 
-def _file(source: Source, params: ReadParameters, result: _Result) -> Iterator[_Read]:
+def _file(source: Source, reader: Reader, params: Admission, result: _Result) -> Iterator[_Read]:
     """The documents of a file; or in quarantine one that stands for it, dropped, if any of it cannot be read."""
     if params.damaged == "quarantine":
         try:
-            for _ in _documents(source, params):
+            for _ in _documents(source, reader, params):
                 pass
         except InputError as error:
             size = source.entry.size_bytes
@@ -189,11 +221,11 @@ def _file(source: Source, params: ReadParameters, result: _Result) -> Iterator[_
             stands_for_it = Document(text="", source=params.source, origin=source.name, licence="unknown")
             yield stands_for_it, Raw("", left_out=DAMAGED, detail=error.message), None
             return
-    yield from _documents(source, params)
+    yield from _documents(source, reader, params)
 
 
-def _documents(source: Source, params: ReadParameters) -> Iterator[_Read]:
-    for raw in raws(source.path, params):
+def _documents(source: Source, reader: Reader, params: Admission) -> Iterator[_Read]:
+    for raw in reader(source.path, params):
         where = f"{source.path}{raw.fragment}"
         licence, refusal = "unknown", None
         if raw.left_out is None:
@@ -220,7 +252,7 @@ def _documents(source: Source, params: ReadParameters) -> Iterator[_Read]:
         yield document, raw, refusal
 
 
-def _decide(document: Document, raw: Raw, refusal: LicenceError | None, params: ReadParameters) -> Decision:
+def _decide(document: Document, raw: Raw, refusal: LicenceError | None, params: Admission) -> Decision:
     if raw.left_out is not None:
         return drop(raw.left_out, raw.detail)
     if not document.text.strip():

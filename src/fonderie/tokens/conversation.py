@@ -1,14 +1,27 @@
-"""Conversations: how turns are written as text, and which special tokens frame them for the model.
+"""The one chat template: which special tokens frame the turns of a conversation for the model.
 
-A document whose metadata says form = "conversation" holds turns, each beginning a line with "Utilisateur : " or
-"Assistant : ", so that filters, deduplication and redaction see readable text. Packing, evaluation and chat turn
-them into the one chat template below; Hugging Face clients get the same as a Jinja template.
+    <|bos|> <|system|> … <|end|> <|user|> … <|end|> <|assistant|> … <|end|> <|eos|>
+
+How conversations are written as text, and read back, is in fonderie.core.conversation. Packing, training,
+evaluation and chat turn them into this template; Hugging Face clients get the same as a Jinja template.
 """
 
-from typing import NamedTuple
+from fonderie.core.conversation import PREFIXES, Preference, Turn, format_turns, parse_preference, parse_turns
 
-PREFIXES = {"Utilisateur : ": "user", "Assistant : ": "assistant", "Consigne : ": "system"}
-_BY_ROLE = {role: prefix for prefix, role in PREFIXES.items()}
+__all__ = [
+    "BOS",
+    "CHAT_TEMPLATE",
+    "END",
+    "EOS",
+    "PREFIXES",
+    "ROLE_TOKENS",
+    "SPECIAL_TOKENS",
+    "Preference",
+    "Turn",
+    "format_turns",
+    "parse_preference",
+    "parse_turns",
+]
 
 BOS, EOS, END = "<|bos|>", "<|eos|>", "<|end|>"
 ROLE_TOKENS = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
@@ -25,33 +38,3 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-
-
-class Turn(NamedTuple):
-    """One message."""
-
-    role: str
-    """ "user", "assistant" or "system"."""
-    content: str
-
-
-def parse_turns(text: str) -> list[Turn]:
-    """Turns of a conversation's text; lines without a prefix continue the turn before.
-
-    ValueError if the text does not begin with a turn.
-    """
-    turns: list[Turn] = []
-    for line in text.split("\n"):
-        prefix = next((prefix for prefix in PREFIXES if line.startswith(prefix)), None)
-        if prefix is not None:
-            turns.append(Turn(PREFIXES[prefix], line.removeprefix(prefix)))
-        elif turns:
-            turns[-1] = turns[-1]._replace(content=f"{turns[-1].content}\n{line}")
-        else:
-            raise ValueError(f"a conversation begins with a speaker, not with {line[:40]!r}")
-    return turns
-
-
-def format_turns(turns: list[Turn]) -> str:
-    """The text of a conversation; the inverse of `parse_turns`."""
-    return "\n".join(_BY_ROLE[turn.role] + turn.content for turn in turns)

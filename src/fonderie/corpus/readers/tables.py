@@ -18,6 +18,12 @@ _LICENCE_SPELLINGS = ("licence", "license")
 
 def read_jsonl(path: Path, text_field: str) -> Iterator[Raw]:
     """One JSON object per line; InputError names file and line."""
+    for number, row in jsonl_rows(path):
+        yield _raw(row, text_field, f"#L{number}", f"{path}, line {number}")
+
+
+def jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each JSON object with the number of its line; InputError names file and line."""
     with open_binary(path) as binary:
         offset = 0
         for number, line in enumerate(iter(lambda: binary.readline(DOCUMENT_BYTES), b""), start=1):
@@ -35,11 +41,17 @@ def read_jsonl(path: Path, text_field: str) -> Iterator[Raw]:
                 raise InputError(f"{where}: not JSON ({begins}): {error}") from error
             if not isinstance(row, dict):
                 raise InputError(f"{where}: not a JSON object")
-            yield _raw(row, text_field, f"#L{number}", where)
+            yield number, row
 
 
 def read_parquet(path: Path, text_field: str) -> Iterator[Raw]:
     """One row per document; InputError names file and row."""
+    for number, row in parquet_rows(path):
+        yield _raw(row, text_field, f"#row{number}", f"{path}, row {number}")
+
+
+def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row with its number, from 1; InputError names a file that is damaged."""
     try:
         # Without these two, Arrow holds the column chunks of a whole row group, which may be all of the file.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
@@ -47,7 +59,7 @@ def read_parquet(path: Path, text_field: str) -> Iterator[Raw]:
             for batch in file.iter_batches(batch_size=_batch_rows(file)):
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
                     number += 1
-                    yield _raw(row, text_field, f"#row{number}", f"{path}, row {number}")
+                    yield number, row
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(
             f"{path} is not a whole Parquet file (it ends at offset {path.stat().st_size:,}): {error}"
@@ -68,6 +80,11 @@ def _raw(row: dict[str, Any], text_field: str, fragment: str, where: str) -> Raw
             f"{where}: no text in '{text_field}'",
             hint=f"The row has: {', '.join(row)}. Name the right one with text_field.",
         )
+    return raw_of(text, row, fragment)
+
+
+def raw_of(text: str, row: dict[str, Any], fragment: str) -> Raw:
+    """A row's text with what its other fields say: licence, language, date and author; all else is metadata."""
     licence = next((row.pop(name) for name in _LICENCE_SPELLINGS if row.get(name) is not None), None)
     own = {name: row.pop(name) for name in OWN_FIELDS if isinstance(row.get(name), str)}
     metadata = row.pop("metadata", None)
