@@ -56,6 +56,9 @@ class Said:
     def advance(self, count: int = 1, note: str = "") -> None:
         self.lines.append(f"+{count}")
 
+    def skip(self, count: int) -> None:
+        self.lines.append(f"at {count}")
+
 
 @dataclass
 class Bench:

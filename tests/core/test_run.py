@@ -173,7 +173,7 @@ def test_the_manifest_states_the_request(chain: Bench) -> None:
     assert manifest.parameters == {"licence": "CC0-1.0", "source": "read", "policy": {"also_allow": []}}
     assert [entry.path for entry in manifest.sources["path"]] == [f"{index}.txt" for index in range(5)]
     assert manifest_key(manifest) == manifest.key
-    assert set(manifest.energy) == {"joules", "method"}
+    assert set(manifest.energy) == {"joules", "method", "country"}
     assert manifest.environment["python"] == sys.version.split()[0]
 
 

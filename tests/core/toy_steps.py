@@ -1,6 +1,7 @@
 """Small real steps: they read, write, map, fail and resume as those of a pipeline do, in milliseconds."""
 
 import os
+import signal
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -27,6 +28,10 @@ from fonderie.core.step import (
 
 HOLD_FILE = "FONDERIE_TOY_HOLD"
 """Environment variable: a file that `toy.hold` makes when it begins; it ends when the file is gone."""
+
+
+KERNEL = "FONDERIE_TOY_KERNEL"
+"""Environment variable: what `toy.apart` asks its process to begin with."""
 
 
 class WriteParameters(Parameters):
@@ -207,6 +212,48 @@ def nasty(inputs: Inputs, params: NastyParameters, out: Output, machine: Machine
         raise ValueError(params.what)
 
 
+class ApartParameters(Parameters):
+    kernel: str | None = None
+    """What the process must have begun with."""
+    ending: str = "well"
+
+    def variables(self) -> Mapping[str, str]:
+        return {KERNEL: self.kernel} if self.kernel else {}
+
+
+class StubbornError(Exception):
+    """Cannot be unpickled: its arguments are not those it is made of."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one + other)
+
+
+@step("toy.apart", version=1, parameters=ApartParameters, produces="texts", resumable=True)
+def apart(inputs: Inputs, params: ApartParameters, out: Output, machine: Machine) -> None:
+    """Says what its process began with, then ends as it is told."""
+    machine.reporter.say(f"process {os.getpid()}")
+    machine.note("toy", kernel=os.environ.get(KERNEL))
+    with machine.bar("computing", 3, "steps") as bar:
+        bar.skip(1)
+        bar.advance(2, "loss 1.5")
+        _end(params.ending, out)
+    (out.path / "kernel.txt").write_text(f"{os.environ.get(KERNEL)}\n")
+    out.statistics["files"] = 1
+    out.measured["process"] = os.getpid()
+
+
+def _end(ending: str, out: Output) -> None:
+    if ending == "refused":
+        raise LicenceError("not free", hint="Ask.")
+    if ending == "stubborn":
+        raise StubbornError("a", "b")
+    if ending == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if ending == "never":
+        (out.state / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
+
+
 class BundleParameters(Parameters):
     pass
 
@@ -226,7 +273,7 @@ def bundle(inputs: Inputs, params: BundleParameters, out: Output, machine: Machi
     (out.path / "lineage.txt").write_text("\n".join(lineage))
 
 
-STEPS = {found.name: found for found in (write, read, upper, count, hold, resume, awkward, nasty, bundle)}
+STEPS = {found.name: found for found in (write, read, upper, count, hold, resume, awkward, nasty, apart, bundle)}
 
 
 def find_step(name: str) -> Step:

@@ -1,6 +1,7 @@
 """fonderie run: build everything a recipe describes."""
 
 import argparse
+import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -42,6 +43,21 @@ def add(verbs: Any) -> None:
         "--threads", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
     )
     parser.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
+    parser.add_argument(
+        "--country",
+        default=os.environ.get("FONDERIE_COUNTRY"),
+        metavar="CODE",
+        help="where this machine stands, in two letters of ISO 3166-1, for the record of energy; "
+        "default: $FONDERIE_COUNTRY, else not stated",
+    )
+    parser.add_argument(
+        "--watts",
+        type=float,
+        default=os.environ.get("FONDERIE_WATTS"),
+        metavar="W",
+        help="what this machine draws under load: an estimate of the energy, labelled so, beside what is measured; "
+        "default: $FONDERIE_WATTS, else none",
+    )
     parser.add_argument(
         "--on",
         metavar="CLUSTER",
@@ -117,6 +133,8 @@ def _run(options: argparse.Namespace, screen: Console) -> int:
         workers=options.workers,
         threads=options.threads,
         device=options.device,
+        country=options.country,
+        watts=options.watts,
         on=options.on,
         reporter=Silent() if options.json else Terminal(screen),
     )

@@ -4,6 +4,7 @@ Nothing here enters a key, and nothing here changes the bytes a step writes.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -40,6 +41,10 @@ class Machine:
     on: str | None = None
     """Where maps run: None for processes of this machine, "ray" for a cluster of this machine alone, or the
     ray://host:port of one whose nodes see the store and the sources at the same paths."""
+    country: str | None = None
+    """Where it stands: an ISO 3166-1 code of two letters, stated by who runs it and recorded beside the energy."""
+    watts: float | None = None
+    """What it draws under load, as who runs it states: estimates the energy beside what is measured."""
     reporter: Reporter = field(default_factory=Silent)
     note: Callable[..., None] = field(default=lambda _event, **_: None)
     """Where incidents go: called with the name of an event and its fields."""
@@ -47,6 +52,12 @@ class Machine:
     def __post_init__(self) -> None:
         if self.workers < 1 or self.threads < 1:
             raise UsageError(f"workers and threads must be at least 1, not {self.workers} and {self.threads}")
+        if self.country is not None and not re.fullmatch("[A-Z]{2}", self.country):
+            raise UsageError(
+                f"'{self.country}' is no country's code", hint="Give two capital letters of ISO 3166-1, such as FR."
+            )
+        if self.watts is not None and not 0 < self.watts < float("inf"):
+            raise UsageError(f"a machine draws more than 0 W, not {self.watts}")
         if self.on is not None:
             check_address(self.on)
 

@@ -66,7 +66,9 @@ class Manifest(BaseModel):
     """ISO 8601, UTC."""
     duration_seconds: float = 0.0
     energy: dict[str, Any] = {}
-    """Joules and the method by which they were obtained; `joules` is null where nothing measures them."""
+    """Joules, the method by which they were obtained, and the country; `joules` is null where nothing measures
+    them. `runs` and `seconds` stand where a making took several runs, and are of all of them, as the joules are.
+    `estimate` stands apart: joules by a formula that it gives."""
 
 
 def request_key(

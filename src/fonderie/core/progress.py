@@ -20,6 +20,9 @@ from rich.progress import (
 )
 
 LINE_INTERVAL_SECONDS = 15.0
+"""Between the first lines of a count; see `_LineBar`."""
+LINE_INTERVAL_SHARE = 0.1
+LINE_INTERVAL_LIMIT_SECONDS = 600.0
 
 
 class Bar(Protocol):
@@ -27,6 +30,9 @@ class Bar(Protocol):
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count further; `note` is a short live figure such as a loss."""
+
+    def skip(self, count: int) -> None:
+        """Count what was done before, by an earlier run: it says nothing of this one's speed."""
 
 
 class Reporter(Protocol):
@@ -41,6 +47,9 @@ class Reporter(Protocol):
 
 class _SilentBar:
     def advance(self, count: int = 1, note: str = "") -> None:
+        """Count nothing."""
+
+    def skip(self, count: int) -> None:
         """Count nothing."""
 
 
@@ -66,27 +75,60 @@ class _RichBar:
         if note:
             self.progress.update(self.task, note=escape(note))
 
+    def skip(self, count: int) -> None:
+        self.progress.reset(self.task, completed=count)
+
 
 @dataclass
 class _LineBar:
+    """A line now and then: every fifteen seconds at first, later each a tenth of the time after the last.
+
+    So a minute has four lines, an hour thirty, and a week no more than one every ten minutes.
+    """
+
     console: Console
     label: str
     total: int
     unit: str
     count: int = 0
+    skipped: int = 0
+    begun: float = field(default_factory=time.monotonic)
     said: float = field(default_factory=time.monotonic)
 
     def advance(self, count: int = 1, note: str = "") -> None:
         self.count += count
         now = time.monotonic()
-        if now - self.said >= LINE_INTERVAL_SECONDS:
-            self.said = now
-            line = f"  {self.label}: {self.count:,}/{self.total:,} {self.unit} {note}".rstrip()
-            self.console.print(line, markup=False, highlight=False)
+        elapsed = now - self.begun
+        interval = max(LINE_INTERVAL_SECONDS, elapsed * LINE_INTERVAL_SHARE)
+        if now - self.said < min(interval, LINE_INTERVAL_LIMIT_SECONDS):
+            return
+        self.said = now
+        line = f"  {self.label}: {self.count:,}/{self.total:,} {self.unit} {note}".rstrip()
+        done = self.count - self.skipped
+        left = elapsed * (self.total - self.count) / done if done else 0.0
+        # A count in its first second has no speed to speak of.
+        line += f", {in_words(left)} left" if left >= 1 and elapsed >= 1 else ""
+        self.console.print(line, markup=False, highlight=False)
+
+    def skip(self, count: int) -> None:
+        self.count = self.skipped = count
+        self.begun = self.said = time.monotonic()
+
+
+def in_words(seconds: float) -> str:
+    """A duration for people, in its two largest units: "2 d 4 h", "1 h 20 min", "3 min 5 s", "12 s"."""
+    left = round(seconds)
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    counts = []
+    for name, size in units:
+        count, left = divmod(left, size)
+        counts.append((count, name))
+    first = next((place for place, (count, _) in enumerate(counts) if count), len(counts) - 1)
+    return " ".join(f"{count} {name}" for count, name in counts[first : first + 2] if count) or "0 s"
 
 
 class Terminal:
-    """Bars where the console is a terminal, a line every fifteen seconds where it is a pipe or a log."""
+    """Bars where the console is a terminal, a line now and then where it is a pipe or a log."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

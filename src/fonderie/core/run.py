@@ -17,8 +17,9 @@ from typing import Any
 from rich.markup import escape
 
 from fonderie.core import environment
+from fonderie.core.apart import must_run_apart, run_apart
 from fonderie.core.digest import digest_bytes, digest_json, short
-from fonderie.core.energy import EnergyMeter
+from fonderie.core.energy import USAGE, Usage, meter_for
 from fonderie.core.errors import FonderieError, InputError, NoSourceError, StepError, StoreError
 from fonderie.core.files import disk_full
 from fonderie.core.machine import Machine
@@ -204,11 +205,14 @@ class _Run:
         sources: Mapping[str, tuple[Source, ...]],
     ) -> Artifact:
         self.events.write("call_started", call=call.name, step=call.step.name, key=key)
-        began, clock, meter = now(), time.monotonic(), EnergyMeter()
+        began, clock, machine = now(), time.monotonic(), self.machine
         out = self.store.stage(key, resumable=call.step.resumable)
+        record = out.state / USAGE if call.step.resumable else None
+        usage = Usage(meter_for(machine.device), record, country=machine.country, watts=machine.watts)
         try:
             obeyed = self.tombstones if call.step.obeys_tombstones else ()
-            call.step.function(Inputs(upstream, sources, obeyed), call.parameters, out, self.machine)
+            with usage:
+                ran_on = _perform(call, Inputs(upstream, sources, obeyed), out, machine)
             _check_unchanged({**sources, TOMBSTONES: obeyed})
             seconds = time.monotonic() - clock
             artifact = self.store.commit(
@@ -222,10 +226,10 @@ class _Run:
                     for port, group in upstream.items()
                 },
                 sources={name: [source.entry for source in files] for name, files in sources.items()},
-                environment=environment.describe(),
+                environment=ran_on,
                 started=began,
                 duration_seconds=round(seconds, 3),
-                energy=meter.read(),
+                energy=usage.total(),
             )
         except BaseException as error:
             if not call.step.resumable:
@@ -285,6 +289,15 @@ class _Run:
                 out, key=key, step=LOCK_STEP, version=LOCK_FORMAT, parameters=identity, inputs={}, sources={}
             )
         return artifact
+
+
+def _perform(call: Call, inputs: Inputs, out: Output, machine: Machine) -> dict[str, Any]:
+    """Run the step, here or in a process that begins as its parameters ask; what it ran on."""
+    variables = call.parameters.variables()
+    if must_run_apart(variables):
+        return run_apart(call.step, inputs, call.parameters, out, machine=machine, variables=variables)
+    call.step.function(inputs, call.parameters, out, machine)
+    return environment.describe()
 
 
 def _check_unchanged(sources: Mapping[str, tuple[Source, ...]]) -> None:

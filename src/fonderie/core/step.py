@@ -25,6 +25,10 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
+    def variables(self) -> Mapping[str, str]:
+        """Variables of the environment that the step's process must begin with: see core/apart.py."""
+        return {}
+
 
 class Policy(BaseModel):
     """The recipe's [policy] table: what this build accepts beyond free licences."""
@@ -152,6 +156,9 @@ class Output:
     """The artifact's folder: every file below it becomes part of the digest."""
     state: Path
     """Scratch that survives a crash of a resumable step, and vanishes at commit."""
+    view: Path | None = None
+    """A folder for what people watch and nothing depends on, such as times: it stays beside the artifact's files
+    and is no part of its digest. The step makes it; None where nobody will look."""
     statistics: dict[str, Any] = field(default_factory=dict)
     """Facts that follow from the inputs."""
     measured: dict[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
     artifacts/<two digits>/<key>/manifest.json    the request, the bytes' hashes, the circumstances
     artifacts/<two digits>/<key>/files/…          the bytes
+    artifacts/<two digits>/<key>/view/…           what people watched of the making: times, event files; not hashed
     staging/<making>/{whole,state}/               what is being made; invisible to readers
     runs/<recipe>/{lock.json,events.jsonl}        what each recipe last came to, and all that happened
     releases/<recipe>                             a link to the files of the last release
@@ -141,7 +142,7 @@ class Store:
                 staging = self.root / "staging" / digits
             else:
                 staging = Path(tempfile.mkdtemp(prefix=f"{digits[:12]}-", dir=self.root / "staging"))
-            out = Output(staging / "whole" / "files", staging / "state")
+            out = Output(staging / "whole" / "files", staging / "state", staging / "whole" / "view")
             out.path.mkdir(parents=True, exist_ok=True)
             out.state.mkdir(exist_ok=True)
         return out
