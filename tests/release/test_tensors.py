@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from fonderie.core.errors import ReleaseError
 from fonderie.model.config import ModelConfig
 from fonderie.model.convert import to_huggingface
-from fonderie.model.names import llama_names
+from fonderie.model.names import huggingface_names
 from fonderie.model.transformer import Decoder
 from fonderie.release.tensors import open_tensors, unlike
 
@@ -37,7 +37,7 @@ def files(folder: Path, config: ModelConfig, dtype: torch.dtype = torch.float32)
 
 def compared(ours: Path, theirs: Path, config: ModelConfig) -> list[str]:
     with open_tensors(theirs) as weights, open_tensors(ours) as checkpoint:
-        return unlike(weights, checkpoint, llama_names(config))
+        return unlike(weights, checkpoint, huggingface_names(config))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -6,11 +6,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from fonderie.model.transformer import Cache, Decoder
+from fonderie.model.language_model import LanguageModel
 
 
 def generate(
-    model: Decoder,
+    model: LanguageModel,
     prompt_ids: Sequence[int],
     *,
     max_tokens: int,
@@ -37,10 +37,14 @@ def generate(
 
 
 def _generate(
-    model: Decoder, ids: Sequence[int], max_tokens: int, choose: Callable[[Tensor], int], stop_ids: Collection[int]
+    model: LanguageModel,
+    ids: Sequence[int],
+    max_tokens: int,
+    choose: Callable[[Tensor], int],
+    stop_ids: Collection[int],
 ) -> Iterator[int]:
     device = model.embedding.weight.device
-    cache = Cache(model, tokens=len(ids) + max_tokens)
+    cache = model.cache(tokens=len(ids) + max_tokens)
     for _ in range(max_tokens):
         # Not around the loop: inference mode would leak into the caller while this generator is suspended.
         with torch.inference_mode():

@@ -90,9 +90,7 @@ class Decoder(LanguageModel):
         """Room for so many tokens, the context if not given, nothing read yet."""
         return Cache(self, batch=batch, tokens=tokens)
 
-    def hidden(
-        self, ids_BT: Tensor, cache: ReadSoFar | None = None, documents_BT: Tensor | None = None
-    ) -> Tensor:
+    def hidden(self, ids_BT: Tensor, cache: ReadSoFar | None = None, documents_BT: Tensor | None = None) -> Tensor:
         """The normed residual stream x_BTW, from which `output_weight` reads the logits.
 
         `documents_BT` numbers the document of each position, and no position then reads one of another document.
@@ -182,12 +180,13 @@ class Attention(nn.Module):
         else:
             cache[0][:, :, -T:], cache[1][:, :, -T:] = k_BKSD, v_BKSD
             k_BKSD, v_BKSD = cache
-        read: Tensor = self.output(causal_attention(qk_BTHD[:, :, : self.heads], k_BKSD, v_BKSD, mask, window=self.window))
+        y_BTC = causal_attention(qk_BTHD[:, :, : self.heads], k_BKSD, v_BKSD, mask, window=self.window)
+        read: Tensor = self.output(y_BTC)
         return read
 
     def _normed(self, qk_BTHD: Tensor) -> Tensor:
         """Queries and keys with their norms: over each head, or over all that a position has."""
-        q_BTHD, k_BTKD = qk_BTHD.split((self.heads, self.kv_heads), dim=2)
+        q_BTHD, k_BTKD = qk_BTHD[:, :, : self.heads], qk_BTHD[:, :, self.heads :]
         if self.query_norm.weight.numel() == self.head_size:
             return torch.cat((self.query_norm(q_BTHD), self.key_norm(k_BTKD)), dim=2)
         normed = self.query_norm(q_BTHD.flatten(2)), self.key_norm(k_BTKD.flatten(2))
