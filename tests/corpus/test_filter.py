@@ -193,7 +193,7 @@ def _fate(text: str) -> batches.Fates:
     if text.startswith("drop"):
         return batches.Fates("dropped", "begins so", text[:6])
     if text.startswith("edit"):
-        return batches.Fates("edited", "shortened", None, text[:-1])
+        return batches.Fates("edited", "shortened", None, text[:-1].encode())
     return batches.Fates("kept")
 
 
@@ -206,7 +206,7 @@ def _decide(item: object) -> Decision:
     if fate.fate == "dropped":
         return drop(fate.reason or "", fate.detail)
     if fate.text is not None:
-        return edit(item.with_text(fate.text), fate.reason or "")  # type: ignore[attr-defined]
+        return edit(item.with_text(fate.text.decode()), fate.reason or "")  # type: ignore[attr-defined]
     return keep(item)  # type: ignore[arg-type]
 
 

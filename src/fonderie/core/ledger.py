@@ -76,10 +76,12 @@ def summarise(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
     """Counts per source: documents and bytes read, kept, dropped and edited, with the reasons."""
     sources: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        counts = sources.setdefault(
-            entry.source,
-            {"read": 0, "read_bytes": 0, "kept": 0, "kept_bytes": 0, "dropped": Counter(), "edited": Counter()},
-        )
+        counts = sources.get(entry.source)
+        if counts is None:
+            counts = sources[entry.source] = {
+                **{"read": 0, "read_bytes": 0, "kept": 0, "kept_bytes": 0},
+                **{"dropped": Counter(), "edited": Counter()},
+            }
         counts["read"] += 1
         counts["read_bytes"] += entry.size_bytes
         if entry.fate == "dropped":

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fonderie.core.digest import digest_text
+from fonderie.core.digest import digest_bytes
 from fonderie.core.document import (
     GROUP_CHARACTERS,
     ROWS_PER_GROUP,
@@ -36,8 +36,8 @@ class Fates(NamedTuple):
     fate: Fate
     reason: str | None = None
     detail: str | None = None
-    text: str | None = None
-    """The new text of one that is edited."""
+    text: bytes | None = None
+    """The new text of one that is edited, in UTF-8."""
 
 
 JudgeBatch = Callable[[Any], list[Fates]]
@@ -88,7 +88,7 @@ def _check_ids(batch: Any, path: Path) -> None:
 def _after(batch: Any, fates: list[Fates], entries: list[Entry]) -> Any:
     """The documents that go on, edited; the ledger's rows of all are added to `entries`."""
     ids = batch.column("id").to_pylist()
-    edited = {row: digest_text(fate.text) for row, fate in enumerate(fates) if fate.text is not None}
+    edited = {row: digest_bytes(fate.text) for row, fate in enumerate(fates) if fate.text is not None}
     sizes = pc.binary_length(batch.column("text")).to_pylist()
     columns = zip(ids, batch.column("source").to_pylist(), batch.column("origin").to_pylist(), sizes, strict=True)
     for row, ((before, source, origin, size), fate) in enumerate(zip(columns, fates, strict=True)):

@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 from pydantic import Field, field_validator, model_validator
 
 from fonderie.core.errors import RecipeError
+from fonderie.core.ledger import Fate
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, Source, SourceFiles, step
 from fonderie.corpus.batches import Fates, transform_batches
-from fonderie.corpus.rules.judge import Judge, open_resources
+from fonderie.corpus.rules.judge import Judge, Verdict, open_resources
 from fonderie.corpus.rules.lists import UrlList, read_phrases
 from fonderie.corpus.rules.rule import PERPLEXITY, URL
 from fonderie.corpus.rules.sets import Plans, parse
 
 LISTED_WORDS = "listed_words"
+KEPT = Fates("kept")
 
 
 class FilterParameters(Parameters):
@@ -111,12 +113,12 @@ class _BatchJudge:
 
     def __call__(self, batch: Any) -> list[Fates]:
         verdicts = _judge(self.params, self.lookup).judge(batch)
-        return [
-            Fates("kept")
-            if verdict.reason is None
-            else Fates("dropped" if verdict.dropped else "edited", verdict.reason, verdict.detail, verdict.text)
-            for verdict in verdicts
-        ]
+        return [KEPT if verdict.reason is None else _fates(verdict) for verdict in verdicts]
+
+
+def _fates(verdict: Verdict) -> Fates:
+    fate: Fate = "dropped" if verdict.text is None else "edited"
+    return Fates(fate, verdict.reason, verdict.detail, verdict.text)
 
 
 @cache

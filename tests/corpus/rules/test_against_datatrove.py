@@ -40,7 +40,7 @@ def compare(texts: list[str], rules: tuple[str, ...] = SETS, steps: slice = slic
         # A document of which no line is left has no sentences: datatrove counts them, we say so.
         assert ours == reason or (ours == EMPTY and reason == "kept_sentences >= 5"), text
         if reason is None:
-            assert (text if verdict.text is None else verdict.text) == left
+            assert (text if verdict.text is None else verdict.text.decode()) == left
         reasons[reason] += 1
     return reasons
 

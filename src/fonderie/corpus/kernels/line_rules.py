@@ -105,27 +105,38 @@ def _citation(points: Any, classes: Any, i: int, last: int, citations: Any, plac
 
 
 @inner
-def _scan(points: Any, classes: Any, start: int, count: int) -> tuple[int, int, int, int, int, bool]:
-    """A line in one pass: its end; where it begins and ends once stripped; words, the longest; if it has a "["."""
-    words = longest = length = 0
-    first = last = -1
+def _scan(points: Any, classes: Any, start: int, count: int) -> tuple[int, int, int, bool]:
+    """A line: its end; where it begins and ends once stripped; whether it has a "["."""
+    end = start
     bracket = False
-    i = start
-    while i < count and not classes[i] & LINE_BREAK:
+    while end < count and not classes[end] & LINE_BREAK:
+        bracket |= points[end] == _OPEN
+        end += 1
+    first, last = start, end
+    while first < last and classes[first] & SPACE:
+        first += 1
+    while last > first and classes[last - 1] & SPACE:
+        last -= 1
+    return end, first, last, bracket
+
+
+@inner
+def _enough_words(classes: Any, first: int, last: int, fewest: int, longest: int) -> bool:
+    """Whether a stripped line has so many words, between white space, and none that is longer than the longest."""
+    words = length = 0
+    # A line is most often too short for a word that long: then counting ends with the words that are needed.
+    could_be = last - first > longest
+    for i in range(first, last):
         if classes[i] & SPACE:
-            longest = max(longest, length)
             length = 0
-        else:
-            bracket |= points[i] == _OPEN
-            words += length == 0
-            length += 1
-            last = i + 1
-            if first < 0:
-                first = i
-        i += 1
-    if first < 0:
-        first = last = i
-    return i, first, last, words, max(longest, length), bracket
+            continue
+        words += length == 0
+        length += 1
+        if length > longest:
+            return False
+        if words >= fewest and not could_be:
+            return True
+    return words >= fewest
 
 
 @inner
@@ -179,10 +190,10 @@ def keep_lines(points: Any, classes: Any, count: int, rules: Any, into: Any, int
     result[:] = 0
     at = start = 0
     while start < count:
-        end, first, last, words, longest, bracket = _scan(points, classes, start, count)
+        end, first, last, bracket = _scan(points, classes, start, count)
         start = after_break(points, end, count)
         result[0] += 1
-        if longest > longest_word or words < fewest_words:
+        if not _enough_words(classes, first, last, fewest_words, longest_word):
             continue
         begin = at + (result[1] > 0)
         if bracket:

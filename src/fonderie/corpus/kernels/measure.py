@@ -26,13 +26,12 @@ from fonderie.corpus.kernels.lines import (
     symbols,
 )
 from fonderie.corpus.kernels.repetition import duplicate_grams, duplicate_paragraphs, top_gram
-from fonderie.corpus.kernels.tables import BASE
-from fonderie.corpus.kernels.tokens import decode, folded_hash, hash_tokens, split
+from fonderie.corpus.kernels.tables import powers_of_base
+from fonderie.corpus.kernels.tokens import decode, folded_hash, split, token_arrays
 from fonderie.corpus.kernels.words import WordLists, distinct, folded_words
 
 SHORT_LINE: Final = 30
 """Characters of a line that FineWeb calls short (arXiv 2406.17557, section 3.5)."""
-_POWERS: Final = 4096
 
 # What a rule may need beyond the basic counts; a kernel does only what is asked.
 BASIC, LINES, BREAKS, PARAGRAPHS, PROSE, REPETITION, STOP, FOLDED = 1, 2, 4, 8, 16, 32, 64, 128
@@ -175,26 +174,35 @@ def _repetition(
 @entry
 def _measure(data: Any, offsets: Any, rows: Any, needs: int, given: Any, scratch: Any, out: Any) -> None:
     lorem, flags_, fold, words, powers = given
-    points, classes, starts, ends, kinds, hashes, folded, prefix, lengths, counts, marks, tables = scratch
+    points, classes, tokens, folded, counts, marks, tables = scratch
+    starts, ends, kinds, hashes, prefix, lengths = tokens
     for row in rows:
         count = decode(data, offsets[row], offsets[row + 1], flags_, points, classes)
-        tokens = split(points, classes, count, starts, ends, kinds)
+        found = split(points, classes, count, powers, tokens)
         into = out[row]
         if needs & BASIC:
-            _basic(points, classes, count, starts, ends, kinds, tokens, into)
+            _basic(points, classes, count, starts, ends, kinds, found, into)
         if needs & LINES:
-            _lines(points, classes, count, tokens, tables, counts, into[_LINES_AT:])
+            _lines(points, classes, count, found, tables, counts, into[_LINES_AT:])
         _structure(points, classes, count, needs, lorem, tables[0], into)
-        if needs & (REPETITION | STOP):
-            hash_tokens(points, starts, ends, tokens, powers, hashes, prefix, lengths)
         if needs & REPETITION:
-            _repetition(hashes, prefix, lengths, tokens, count, powers, marks, tables[0], into[_REPETITION_AT:])
+            _repetition(hashes, prefix, lengths, found, count, powers, marks, tables[0], into[_REPETITION_AT:])
         if needs & STOP:
-            into[_STOP_AT] = distinct(hashes, tokens, words[0], words[4])
+            into[_STOP_AT] = distinct(hashes, found, words[0], words[4])
         if needs & FOLDED:
-            for token in range(tokens):
+            for token in range(found):
                 folded[token] = folded_hash(points, starts[token], ends[token], fold[0], fold[1])
-            folded_words(classes, starts, folded, tokens, words, tables[0], into[_FOLDED_AT:])
+            folded_words(classes, starts, folded, found, words, tables[0], into[_FOLDED_AT:])
+
+
+@inner
+def _same(data: Any, first: int, last: int, new: Any, begin: int, end: int) -> bool:
+    if last - first != end - begin:
+        return False
+    i = 0
+    while i < last - first and data[first + i] == new[begin + i]:
+        i += 1
+    return i == last - first
 
 
 @entry
@@ -210,7 +218,7 @@ def _edit(
     places: Any,
     result: Any,
 ) -> int:
-    points, classes, _, _, _, _, _, _, _, _, _, _ = scratch
+    points, classes, _, _, _, _, _ = scratch
     into, into_classes = copy
     at = 0
     for i in range(rows.size):
@@ -223,18 +231,9 @@ def _edit(
             continue
         first = result[i, 3]
         at = encode(into, first, first + length, new, at)
+        result[i, 3] = not _same(data, offsets[row], offsets[row + 1], new, places[i], at)
     places[rows.size] = at
     return at
-
-
-def powers_of_base() -> npt.NDArray[np.uint64]:
-    """The first powers of the hashes' base."""
-    values = np.empty(_POWERS, np.uint64)
-    value = 1
-    for exponent in range(_POWERS):
-        values[exponent] = value
-        value = value * int(BASE) % (1 << 64)
-    return values
 
 
 class Kernel:
@@ -268,8 +267,8 @@ class Kernel:
     ) -> tuple[Bytes, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Drop lines: the new texts of `rows` one after the other, where each begins, and int64[rows, 4] of counts.
 
-        The counts are lines, lines kept (or -1 - p where phrase p drops the document), sentences kept, and one for
-        the kernel itself.
+        The counts are lines, lines kept (or -1 - p where phrase p drops the document), sentences kept, and 1 for a
+        text that is not what it was.
         """
         data, offsets = read_only(data), read_only(offsets)
         self._grow(offsets, rows)
@@ -290,13 +289,8 @@ class Kernel:
         self._scratch = (
             np.empty(size, np.int32),
             np.empty(size, np.uint8),
-            np.empty(size, np.int32),
-            np.empty(size, np.int32),
-            np.empty(size, np.uint8),
+            token_arrays(size),
             np.empty(size, np.uint64),
-            np.empty(size, np.uint64),
-            np.empty(size + 1, np.uint64),
-            np.empty(size + 1, np.int64),
             np.empty(LINE_COUNTS, np.int64),
             (np.empty(size, np.uint8), np.empty(size, np.int64)),
             (_table(2 * size), _table(2 * size)),

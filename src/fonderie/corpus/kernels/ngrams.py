@@ -40,10 +40,10 @@ def _word(points: Any, classes: Any, start: int, end: int, fold: Any) -> Any:
 
 
 @inner
-def _stream(points: Any, classes: Any, count: int, places: Any, fold: Any, into: Any) -> int:
+def _stream(points: Any, classes: Any, count: int, powers: Any, room: Any, fold: Any, into: Any) -> int:
     """The words of a document with the marks of its lines; at most 3 for 2 characters, as a line has a break."""
-    starts, ends, kinds = places
-    tokens = split(points, classes, count, starts, ends, kinds)
+    tokens = split(points, classes, count, powers, room)
+    starts, ends, _, _, _, _ = room
     at = place = 0
     inside = False
     for token in range(tokens):
@@ -68,13 +68,13 @@ def _stream(points: Any, classes: Any, count: int, places: Any, fold: Any, into:
 
 
 @entry
-def streams(data: Any, offsets: Any, marks: Any, fold: Any, scratch: Any, into: Any) -> int:
+def streams(data: Any, offsets: Any, marks: Any, fold: Any, powers: Any, scratch: Any, into: Any) -> int:
     """The words and marks of documents one after the other; returns how many there are."""
-    points, classes, starts, ends, kinds = scratch
+    points, classes, room = scratch
     at = 0
     for row in range(offsets.size - 1):
         count = decode(data, offsets[row], offsets[row + 1], marks, points, classes)
-        at += _stream(points, classes, count, (starts, ends, kinds), fold, into[at:])
+        at += _stream(points, classes, count, powers, room, fold, into[at:])
     return at
 
 

@@ -4,9 +4,11 @@ Open addressing over powers of two. Keys are 64-bit hashes taken as identities: 
 share one with a probability of about n²/2^65, which is 10^-11 for a document of twenty thousand words.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fonderie.corpus.kernels.compiled import inner
 
@@ -15,6 +17,7 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 BASE = np.uint64(0xD6E8FEB86659FD93)
 """Base of the polynomial hashes of texts: any odd number with no pattern does."""
 _BASE_2, _BASE_3, _BASE_4 = (np.uint64(pow(int(BASE), exponent, 1 << 64)) for exponent in (2, 3, 4))
+_POWERS = 4096
 TUPLE_BASE = np.uint64(0xC2B2AE3D27D4EB4F)
 """Base of the hashes of sequences of words, another one, so that joining words is not concatenating them."""
 
@@ -91,3 +94,14 @@ def hash_range(points: Any, first: int, last: int) -> Any:
         own = own * BASE + np.uint64(points[i]) + np.uint64(1)
         i += 1
     return own
+
+
+@cache
+def powers_of_base() -> npt.NDArray[np.uint64]:
+    """The first powers of the hashes' base."""
+    values = np.empty(_POWERS, np.uint64)
+    value = 1
+    for exponent in range(_POWERS):
+        values[exponent] = value
+        value = value * int(BASE) % (1 << 64)
+    return values

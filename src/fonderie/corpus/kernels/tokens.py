@@ -7,6 +7,7 @@ filters decide with it as they do with a full French tokenizer in 95 % of the ca
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fonderie.corpus.kernels.classes import ALPHA, PUNCTUATION, SPACE, WORD
 from fonderie.corpus.kernels.compiled import inner
@@ -52,69 +53,61 @@ def decode(data: Any, first: int, last: int, flags: Any, points: Any, classes: A
 
 
 @inner
-def split(points: Any, classes: Any, count: int, starts: Any, ends: Any, kinds: Any) -> int:
-    """Fill the tokens' places, [start, end) in code points, and their kinds; returns how many there are.
+def split(points: Any, classes: Any, count: int, powers: Any, tokens: Any) -> int:
+    """Fill in what is known of each token; returns how many there are.
 
-    A kind is WORD for a word, ALPHA if a character is a letter, and PUNCTUATION if all are punctuation.
+    `tokens` are arrays: where each starts and ends, in code points; its kind (WORD for a word, ALPHA if a character
+    is a letter, PUNCTUATION if all are punctuation); its hash; and, with one entry more, the hash and the length of
+    the concatenation of those before it. The concatenation of tokens [i, j) hashes to
+    prefix[j] - prefix[i] * BASE**(lengths[j] - lengths[i]), modulo 2^64.
     """
-    tokens = 0
+    starts, ends, kinds, hashes, prefix, lengths = tokens
+    found = length = 0
+    total = np.uint64(0)
+    prefix[0] = total
+    lengths[0] = length
     i = 0
     while i < count:
-        own = classes[i]
-        if own & SPACE:
+        first = classes[i]
+        if first & SPACE:
             i += 1
             continue
         start = i
-        some, every = own, own
+        some = every = first
+        own = np.uint64(points[i]) + np.uint64(1)
         i += 1
-        if own & WORD:
+        if first & WORD:
             while i < count:
                 if not classes[i] & WORD:
                     if points[i] != _HYPHEN or i + 1 == count or not classes[i + 1] & WORD:
                         break
                     every &= classes[i]
+                    own = own * BASE + np.uint64(_HYPHEN + 1)
                     i += 1
                 some |= classes[i]
                 every &= classes[i]
+                own = own * BASE + np.uint64(points[i]) + np.uint64(1)
                 i += 1
             if i < count and (points[i] == _APOSTROPHE or points[i] == _RIGHT_QUOTE):
                 every &= classes[i]
+                own = own * BASE + np.uint64(points[i]) + np.uint64(1)
                 i += 1
         else:
             while i < count and not classes[i] & (WORD | SPACE):
                 some |= classes[i]
                 every &= classes[i]
+                own = own * BASE + np.uint64(points[i]) + np.uint64(1)
                 i += 1
-        starts[tokens] = start
-        ends[tokens] = i
-        kinds[tokens] = (own & WORD) | (some & ALPHA) | (every & PUNCTUATION)
-        tokens += 1
-    return tokens
-
-
-@inner
-def hash_tokens(
-    points: Any, starts: Any, ends: Any, tokens: int, powers: Any, hashes: Any, prefix: Any, lengths: Any
-) -> None:
-    """Fill each token's hash, and the hash and the length of the concatenation of those before it.
-
-    `prefix` and `lengths` have one entry more than there are tokens. The concatenation of tokens [i, j) hashes to
-    prefix[j] - prefix[i] * BASE**(lengths[j] - lengths[i]), modulo 2^64.
-    """
-    total = np.uint64(0)
-    length = 0
-    prefix[0] = total
-    lengths[0] = 0
-    for token in range(tokens):
-        own = np.uint64(0)  # words are short: not worth `hash_range`
-        for i in range(starts[token], ends[token]):
-            own = own * BASE + np.uint64(points[i]) + np.uint64(1)
-        size = ends[token] - starts[token]
-        total = total * power(size, powers) + own
-        length += size
-        hashes[token] = own
-        prefix[token + 1] = total
-        lengths[token + 1] = length
+        length += i - start
+        total = total * power(i - start, powers) + own
+        starts[found] = start
+        ends[found] = i
+        kinds[found] = (first & WORD) | (some & ALPHA) | (every & PUNCTUATION)
+        hashes[found] = own
+        found += 1
+        prefix[found] = total
+        lengths[found] = length
+    return found
 
 
 @inner
@@ -131,3 +124,15 @@ def folded_hash(points: Any, start: int, end: int, single: Any, expansions: Any)
             if part:
                 own = own * BASE + np.uint64(part) + np.uint64(1)
     return own
+
+
+def token_arrays(size: int) -> tuple[npt.NDArray[Any], ...]:
+    """Room for so many tokens, as `split` fills it."""
+    return (
+        np.empty(size, np.int32),
+        np.empty(size, np.int32),
+        np.empty(size, np.uint8),
+        np.empty(size, np.uint64),
+        np.empty(size + 1, np.uint64),
+        np.empty(size + 1, np.int64),
+    )

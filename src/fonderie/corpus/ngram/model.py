@@ -12,6 +12,8 @@ from fonderie.core.errors import StoreError
 from fonderie.corpus.kernels.classes import flags, folding
 from fonderie.corpus.kernels.compiled import read_only
 from fonderie.corpus.kernels.ngrams import hashed, log_probability, replace_rare, streams
+from fonderie.corpus.kernels.tables import powers_of_base
+from fonderie.corpus.kernels.tokens import token_arrays
 
 FILE = "ngrams.safetensors"
 HIGHEST_ORDER = 6
@@ -123,14 +125,8 @@ def words_of(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32]) -> Has
     """The words of documents as hashes, with the marks of their lines."""
     longest = int(np.diff(offsets).max(initial=0)) + 1
     total = int(offsets[-1] - offsets[0])
-    scratch = (
-        np.empty(longest, np.int32),
-        np.empty(longest, np.uint8),
-        np.empty(longest, np.int32),
-        np.empty(longest, np.int32),
-        np.empty(longest, np.uint8),
-    )
+    scratch = np.empty(longest, np.int32), np.empty(longest, np.uint8), token_arrays(longest)
     # A character is at most a word of its own, and a line of one has two marks: "a\nb" has six.
     into = np.empty(2 * total + 3 * len(offsets), np.uint64)
-    used = streams(read_only(data), read_only(offsets), flags(), folding(), scratch, into)
+    used = streams(read_only(data), read_only(offsets), flags(), folding(), powers_of_base(), scratch, into)
     return into[:used].copy()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,15 +48,14 @@ class Resources:
         return next(iter(exact or [model for model in self.ngrams if model.language is None]), None)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the rules say of one document of a batch."""
 
     reason: str | None = None
     """The rule it breaks, or what edited it."""
     detail: str | None = None
-    text: str | None = None
-    """The text with which it goes on, where lines were dropped."""
+    text: bytes | None = None
+    """The text with which it goes on, in UTF-8, where lines were dropped."""
 
     @property
     def dropped(self) -> bool:
@@ -122,12 +121,12 @@ class Judge:
         """A verdict on each document of a record batch."""
         batch = Batch.of(record)
         verdicts = [KEPT] * record.num_rows
-        groups: dict[tuple[int, str | None], tuple[Plan, list[int]]] = {}
         languages: Sequence[str | None] = batch.languages() if self._by_language else [None] * record.num_rows
-        for row, (language, source) in enumerate(zip(languages, batch.column("source"), strict=True)):
+        groups: dict[tuple[str | None, str], list[int]] = {}
+        for row, key in enumerate(zip(languages, batch.column("source"), strict=True)):
+            groups.setdefault(key, []).append(row)
+        for (language, source), rows in groups.items():
             plan = self._plans.of(language, source)
-            groups.setdefault((id(plan), language), (plan, []))[1].append(row)
-        for (_, language), (plan, rows) in groups.items():
             _Pass(batch, plan, language, self._resources, verdicts).run(np.array(rows, np.int64))
         return verdicts
 
@@ -157,16 +156,15 @@ class _Pass:
                 continue
             values = self._values(item, alive, self._plan.items[place:])
             held = item.holds(values)
-            for position in np.flatnonzero(~held):
-                row = int(self._rows[alive[position]])
+            broken = np.flatnonzero(~held)
+            for position, row in zip(broken.tolist(), self._rows[alive[broken]].tolist(), strict=True):
                 self._verdicts[row] = Verdict(item.text, item.measured(values[position]))
             alive = alive[held]
-        for position in alive:
-            row = int(self._rows[position])
-            if row in self._edits:
-                # The text is made only of those that go on.
-                text = self._texts.bytes_of(int(position)).decode("utf-8")
-                self._verdicts[row] = Verdict("lines dropped", self._edits[row], text)
+        if self._edits:
+            for position, row in zip(alive.tolist(), self._rows[alive].tolist(), strict=True):
+                if row in self._edits:
+                    text = self._texts.bytes_of(position)
+                    self._verdicts[row] = Verdict("lines dropped", self._edits[row], text)
 
     def _values(self, rule: Rule, alive: Rows, following: Iterable[Rule | LineRules]) -> Values:
         measure = rule.measure
@@ -193,6 +191,7 @@ class _Pass:
         return found_there if rule.takes_words else np.array([_number(value) for value in found_there])
 
     def _measure(self, alive: Rows, following: Iterable[Rule | LineRules]) -> npt.NDArray[np.float64]:
+        """All that is asked of the texts as they are: where lines are dropped, hardly one stays what it was."""
         needs = 0
         for item in following:
             if isinstance(item, LineRules):
@@ -218,18 +217,13 @@ class _Pass:
         """Go on with the lines that are left, and drop documents that hold what no document may."""
         data, places, counts = kernel().edit(self._texts.data, self._texts.offsets, alive, rules.arrays())
         rows = self._rows[alive]
-        left = counts[:, 1] > 0
-        for position in np.flatnonzero(~left):
-            kept = int(counts[position, 1])
-            reason = f"{rules.name}: {rules.phrases[-1 - kept].reason if kept < 0 else EMPTY}"
-            self._verdicts[int(rows[position])] = Verdict(reason)
-        for position in np.flatnonzero(left):
-            row, (lines, kept, _, _) = int(rows[position]), counts[position]
-            before, after = self._texts.offsets[alive[position]], places[position]
-            size = int(self._texts.offsets[alive[position] + 1]) - int(before)
-            new = data[after : places[position + 1]]
-            if len(new) != size or not np.array_equal(new, self._texts.data[before : before + size]):
-                self._edits[row] = f"{rules.name}: {lines - kept} of {lines} lines"
+        left, changed = counts[:, 1] > 0, counts[:, 3] > 0
+        for row, kept in zip(rows[~left].tolist(), counts[~left, 1].tolist(), strict=True):
+            reason = rules.phrases[-1 - kept].reason if kept < 0 else EMPTY
+            self._verdicts[row] = Verdict(f"{rules.name}: {reason}")
+        edited = np.flatnonzero(left & changed)
+        for row, (lines, kept, _, _) in zip(rows[edited].tolist(), counts[edited].tolist(), strict=True):
+            self._edits[row] = f"{rules.name}: {lines - kept} of {lines} lines"
         self._texts = Texts(data, places.astype(np.int32))
         self._rows, self._kept_sentences, self._measured = rows, counts[:, 2].astype(np.float64), None
         return np.flatnonzero(left)
