@@ -11,6 +11,9 @@ learnt. Exactly what is hashed, and how (all with SHA-256):
                    the data settle their own order, so nobody arranges it, and `seed` still selects a run; no other
                    parameter enters, so that two learning rates can be compared on one order
     initial_state  the root of checkpoint 0 (see below)
+    base           the digest of the model artifact that a training goes on from   } only where
+    special        the ids of the special tokens by which it knows an answer       } there is
+    reference      the digest of reference.safetensors, what the base gave pairs   } one
     digest         of the canonical JSON of all this: H_0, where the chain begins
 
     batch          H(the ids of the batch, row after row, as unsigned 32-bit little-endian integers); where a batch
@@ -44,6 +47,7 @@ LOG = "log.jsonl"
 FORMAT = 1
 # Any JSON reader keeps a whole number of 48 bits exactly; nobody gains by finding two orders alike.
 SEED_BYTES = 6
+_SOME_HAVE = ("base", "special", "reference")
 
 
 class _Record(BaseModel):
@@ -85,15 +89,23 @@ class Commitment(_Record):
     offsets: Tree
     shuffle_seed: int
     initial_state: str
+    base: str | None = None
+    special: dict[str, int] | None = None
+    reference: str | None = None
 
     @property
     def digest(self) -> str:
         """H_0, where the chain begins."""
-        return digest_json(self.model_dump(mode="json"))
+        return digest_json(self._said())
 
     def to_json(self) -> str:
         """The text of commitment.json, the digest included."""
-        return json.dumps({**self.model_dump(mode="json"), "digest": self.digest}, indent=1) + "\n"
+        return json.dumps({**self._said(), "digest": self.digest}, indent=1) + "\n"
+
+    def _said(self) -> dict[str, Any]:
+        """All of it but what this kind of training has not."""
+        said = self.model_dump(mode="json")
+        return {name: value for name, value in said.items() if name not in _SOME_HAVE or value is not None}
 
 
 def parse_commitment(data: bytes) -> Commitment:
