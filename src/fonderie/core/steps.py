@@ -26,8 +26,13 @@ STEPS = {
     "corpus.hold_out": "fonderie.corpus.hold_out:hold_out",
     "tokens.bpe": "fonderie.tokens.bpe:train_bpe",
     "tokens.pack": "fonderie.tokens.pack:pack",
+    "tokens.pairs": "fonderie.tokens.pack:pairs",
+    "tokens.import": "fonderie.train.imported:import_tokenizer",
+    "model.import": "fonderie.train.imported:import_model",
     "train.pretrain": "fonderie.train.pretrain:pretrain",
     "evaluate.perplexity": "fonderie.evaluate.perplexity:perplexity",
+    "evaluate.french_items": "fonderie.evaluate.french.compose:french_items",
+    "evaluate.french": "fonderie.evaluate.french.step:french",
     "evaluate.samples": "fonderie.evaluate.samples:samples",
     "release.bundle": "fonderie.release.bundle:bundle",
 }

@@ -1,7 +1,9 @@
-"""tokens.pack: encode documents into token shards, one shard per document shard.
+"""tokens.pack and tokens.pairs: encode documents into token shards, one shard per document shard.
 
-Every document is BOS … EOS; a conversation has its turns in the chat template's special tokens. Nothing is
-truncated or dropped: documents follow each other, and training cuts sequences across them.
+Every document is BOS … EOS; a conversation has its turns in the chat template's special tokens. A preference is two
+such conversations, the one with the better answer first, and packed apart from everything else: nobody is to learn
+its second answer. Nothing is truncated or dropped: documents follow each other; pre-training cuts sequences across
+them, instruction keeps them whole.
 """
 
 import json
@@ -21,6 +23,10 @@ class PackParameters(Parameters):
     """Packing has no dial: tokenizer and documents say it all."""
 
 
+class PairsParameters(Parameters):
+    """Packing has no dial: tokenizer and documents say it all."""
+
+
 class _Packed(NamedTuple):
     entry: ShardEntry
     sources: dict[str, dict[str, int]]
@@ -28,20 +34,37 @@ class _Packed(NamedTuple):
 
 @step(
     "tokens.pack",
-    version=1,
+    version=2,
     parameters=PackParameters,
     produces="tokens",
     inputs={"documents": Port("documents", many=True), "tokenizer": Port("tokenizer")},
 )
 def pack(inputs: Inputs, params: PackParameters, out: Output, machine: Machine) -> None:  # noqa: ARG001
     """Write tokens/, offsets/ and index.json; statistics count documents, tokens and bytes per source."""
+    _pack(inputs, out, machine, as_pairs=False)
+
+
+@step(
+    "tokens.pairs",
+    version=1,
+    parameters=PairsParameters,
+    produces="pairs",
+    inputs={"documents": Port("documents", many=True), "tokenizer": Port("tokenizer")},
+)
+def pairs(inputs: Inputs, params: PairsParameters, out: Output, machine: Machine) -> None:  # noqa: ARG001
+    """Write preferences as tokens.pack writes documents, each as two conversations: better answer, then worse."""
+    _pack(inputs, out, machine, as_pairs=True)
+
+
+def _pack(inputs: Inputs, out: Output, machine: Machine, *, as_pairs: bool) -> None:
     folder = inputs.one("tokenizer").path
     tokenizer = Tokenizer(folder)
     shards = [path for artifact in inputs.all("documents") for path in shard_paths(artifact.path)]
-    work = partial(_pack_shard, tokenizer_folder=folder, out=out.path, dtype=dtype_for(tokenizer.vocabulary))
+    dtype = dtype_for(tokenizer.vocabulary)
+    work = partial(_pack_shard, tokenizer_folder=folder, out=out.path, dtype=dtype, as_pairs=as_pairs)
     packed = list(machine.map(work, list(enumerate(shards)), label="packing"))
     index = ShardIndex(
-        dtype=dtype_for(tokenizer.vocabulary),
+        dtype=dtype,
         vocabulary=tokenizer.vocabulary,
         bos=tokenizer.bos,
         eos=tokenizer.eos,
@@ -62,15 +85,16 @@ def pack(inputs: Inputs, params: PackParameters, out: Output, machine: Machine) 
     out.statistics.update(tokens=sum(entry.tokens for entry in index.shards), sources=dict(sorted(sources.items())))
 
 
-def _pack_shard(job: tuple[int, Path], *, tokenizer_folder: Path, out: Path, dtype: str) -> _Packed:
+def _pack_shard(job: tuple[int, Path], *, tokenizer_folder: Path, out: Path, dtype: str, as_pairs: bool) -> _Packed:
     number, path = job
     tokenizer = Tokenizer(tokenizer_folder)
+    encode = tokenizer.encode_preference if as_pairs else tokenizer.encode_document
 
     def encoded() -> Any:
         for document in read_documents(path):
             size = len(document.text.encode("utf-8"))
             extent = Extent(document.id, document.source, document.origin, document.licence, 0, 0, size)
-            yield extent, tokenizer.encode_document(document)
+            yield extent, encode(document)
 
     entry, extents = write_shard(out, number, dtype, encoded())
     sources: dict[str, dict[str, int]] = {}

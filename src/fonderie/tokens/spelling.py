@@ -5,14 +5,24 @@ whichever way it was cut. How `tokens.pack` frames documents and turns is known 
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fonderie.core.conversation import CONVERSATION, PREFERENCE
 from fonderie.core.errors import InputError
-from fonderie.tokens.conversation import BOS, END, EOS, ROLE_TOKENS, SPECIAL_TOKENS, parse_turns
+from fonderie.tokens.conversation import (
+    BOS,
+    END,
+    EOS,
+    ROLE_TOKENS,
+    SPECIAL_TOKENS,
+    Turn,
+    parse_preference,
+    parse_turns,
+)
 
 
 class _Added(BaseModel):
@@ -76,10 +86,18 @@ class Spelling:
 
 def document_spelling(text: str, metadata: dict[str, Any]) -> bytes:
     """What a document's tokens spell, from BOS to EOS, as packing frames it; ValueError for a bad conversation."""
-    if metadata.get("form") != "conversation":
-        return _mark(BOS) + _plain(text) + _mark(EOS)
-    turns = [_mark(ROLE_TOKENS[turn.role]) + _plain(turn.content) + _mark(END) for turn in parse_turns(text)]
-    return _mark(BOS) + b"".join(turns) + _mark(EOS)
+    if metadata.get("form") == CONVERSATION:
+        return _turns(parse_turns(text))
+    if metadata.get("form") == PREFERENCE:
+        preference = parse_preference(text)
+        answers = (preference.chosen, preference.rejected)
+        return b"".join(_turns([*preference.prompt, Turn("assistant", answer)]) for answer in answers)
+    return _mark(BOS) + _plain(text) + _mark(EOS)
+
+
+def _turns(turns: Iterable[Turn]) -> bytes:
+    spelt = [_mark(ROLE_TOKENS[turn.role]) + _plain(turn.content) + _mark(END) for turn in turns]
+    return _mark(BOS) + b"".join(spelt) + _mark(EOS)
 
 
 def _plain(text: str) -> bytes:
