@@ -48,8 +48,11 @@ def _scaled(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
 
 
 def rotate(x_BTHD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
-    """Turn each pair (i, i + D/2) by its position's angle: the "rotate half" pairing of Hugging Face Llama."""
-    cos, sin = cos_TD[:, None].to(x_BTHD.dtype), sin_TD[:, None].to(x_BTHD.dtype)
+    """Turn each pair (i, i + D/2) by its position's angle: the "rotate half" pairing of Hugging Face Llama.
+
+    The angles are [T, D/2], or [B, T, D/2] where sequences stand at positions of their own.
+    """
+    cos, sin = cos_TD.unsqueeze(-2).to(x_BTHD.dtype), sin_TD.unsqueeze(-2).to(x_BTHD.dtype)
     a, b = x_BTHD.chunk(2, dim=-1)
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 

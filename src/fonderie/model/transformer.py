@@ -5,7 +5,7 @@ V vocabulary. Weights are [output, input], as in `torch.nn.Linear`.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,30 @@ if TYPE_CHECKING:
 RESIDUAL_OUTPUTS = ("attention.output.weight", "feed_forward.down.weight")
 
 
+class LayerCache(Protocol):
+    """Keys and values that one block has seen."""
+
+    def attend(self, q_BTHD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int | None) -> Tensor:
+        """Take in the keys and values of new positions; what their queries read, y_BTC."""
+        ...
+
+
+class KeyValues(Protocol):
+    """Keys and values of all blocks, and where the next tokens stand."""
+
+    def positions(self, tokens: int) -> slice | Tensor:
+        """Where the new tokens of each sequence stand: alike for all, or [B, T]. ValueError if there is no room."""
+        ...
+
+    def layer(self, index: int) -> LayerCache:
+        """Of one block."""
+        ...
+
+    def advance(self, tokens: int) -> None:
+        """All blocks have seen so many more."""
+        ...
+
+
 class Cache:
     """Keys and values of the tokens read so far: one static tensor, filled from the start."""
 
@@ -31,10 +55,35 @@ class Cache:
         self.kv_L2BKSD = torch.zeros(shape, dtype=like.dtype, device=like.device)
         self.length = 0
 
-    def layer(self, index: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of one block up to position `stop`, as views to write into."""
-        k_BKSD, v_BKSD = self.kv_L2BKSD[index, :, :, :, :stop]
-        return k_BKSD, v_BKSD
+    def positions(self, tokens: int) -> slice:
+        """The next ones, alike for all sequences."""
+        stop, room = self.length + tokens, self.kv_L2BKSD.shape[4]
+        if stop > room:
+            raise ValueError(f"{stop} tokens are more than the {room} there is room for")
+        return slice(self.length, stop)
+
+    def layer(self, index: int) -> "_Filled":
+        """Of one block."""
+        return _Filled(*self.kv_L2BKSD[index], self.length)
+
+    def advance(self, tokens: int) -> None:
+        """All blocks have seen so many more."""
+        self.length += tokens
+
+
+class _Filled(NamedTuple):
+    """One block's part of a `Cache`, filled up to a length."""
+
+    k_BKSD: Tensor
+    v_BKSD: Tensor
+    length: int
+
+    def attend(self, q_BTHD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int | None) -> Tensor:
+        """Causal attention over all there is, the new positions last."""
+        stop = self.length + q_BTHD.shape[1]
+        k_BKSD, v_BKSD = self.k_BKSD[:, :, :stop], self.v_BKSD[:, :, :stop]
+        k_BKSD[:, :, self.length :], v_BKSD[:, :, self.length :] = k_BKTD, v_BKTD
+        return causal_attention(q_BTHD, k_BKSD, v_BKSD, window=window)
 
 
 class Decoder(LanguageModel):
@@ -95,21 +144,19 @@ class Decoder(LanguageModel):
 
         `documents_BT` numbers the document of each position, and no position then reads one of another document.
         """
-        assert cache is None or isinstance(cache, Cache)
-        if cache is not None and documents_BT is not None:
+        kept, tokens = cast("KeyValues | None", cache), ids_BT.shape[1]
+        if kept is not None and documents_BT is not None:
             raise ValueError("a cache holds one text for each sequence: documents cannot be told apart in it")
-        start = 0 if cache is None else cache.length
-        stop = start + ids_BT.shape[1]
-        room = self.config.context if cache is None else cache.kv_L2BKSD.shape[4]
-        if stop > room:
-            raise ValueError(f"{stop} tokens are more than the {room} there is room for")
-        rope = self.rope_cos[start:stop], self.rope_sin[start:stop]
+        if kept is None and tokens > self.config.context:
+            raise ValueError(f"{tokens} tokens are more than the {self.config.context} there is room for")
+        positions = slice(tokens) if kept is None else kept.positions(tokens)
+        rope = self.rope_cos[positions], self.rope_sin[positions]
         mask = None if documents_BT is None else document_mask(documents_BT, self.config.window)
         x_BTW = self.embedding(ids_BT)
         for index, block in enumerate(self.blocks):
-            x_BTW = block(x_BTW, rope, None if cache is None else cache.layer(index, stop), mask)
-        if cache is not None:
-            cache.length = stop
+            x_BTW = block(x_BTW, rope, None if kept is None else kept.layer(index), mask)
+        if kept is not None:
+            kept.advance(tokens)
         normed: Tensor = self.norm(x_BTW)
         return normed
 
@@ -132,7 +179,7 @@ class Block(nn.Module):
         self,
         x_BTW: Tensor,
         rope: tuple[Tensor, Tensor],
-        cache: tuple[Tensor, Tensor] | None = None,
+        cache: LayerCache | None = None,
         mask: "Tensor | BlockMask | None" = None,
     ) -> Tensor:
         """The residual stream, one block later; `mask` is attention's `document_mask`."""
@@ -162,7 +209,7 @@ class Attention(nn.Module):
         self,
         x_BTW: Tensor,
         rope: tuple[Tensor, Tensor],
-        cache: tuple[Tensor, Tensor] | None,
+        cache: LayerCache | None,
         mask: "Tensor | BlockMask | None",
     ) -> Tensor:
         """What each position reads from those before it; new keys and values go to the end of the cache, if any."""
@@ -173,14 +220,14 @@ class Attention(nn.Module):
         if self.qk_norms:
             qk_BTHD = self._normed(qk_BTHD)
         qk_BTHD = rotate(qk_BTHD, *rope)
-        k_BKSD = qk_BTHD[:, :, self.heads :].transpose(1, 2)
-        v_BKSD = qkv_BTHD[:, :, turned:].transpose(1, 2)
+        q_BTHD = qk_BTHD[:, :, : self.heads]
+        k_BKTD = qk_BTHD[:, :, self.heads :].transpose(1, 2)
+        v_BKTD = qkv_BTHD[:, :, turned:].transpose(1, 2)
         if cache is None:
-            k_BKSD, v_BKSD = k_BKSD.contiguous(), v_BKSD.contiguous()
+            k_BKTD, v_BKTD = k_BKTD.contiguous(), v_BKTD.contiguous()
+            y_BTC = causal_attention(q_BTHD, k_BKTD, v_BKTD, mask, window=self.window)
         else:
-            cache[0][:, :, -T:], cache[1][:, :, -T:] = k_BKSD, v_BKSD
-            k_BKSD, v_BKSD = cache
-        y_BTC = causal_attention(qk_BTHD[:, :, : self.heads], k_BKSD, v_BKSD, mask, window=self.window)
+            y_BTC = cache.attend(q_BTHD, k_BKTD, v_BKTD, self.window)
         read: Tensor = self.output(y_BTC)
         return read
 
