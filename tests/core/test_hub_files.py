@@ -126,8 +126,8 @@ def test_a_recipe_names_the_data_set_and_its_commit_enters_the_request(hub: Site
     [
         (f"hf://datasets/{NAME}@main/data/*", r"'main' is not a commit of acme/corpus: a branch or tag moves"),
         (f"hf://datasets/{NAME}@{COMMIT[:12]}", "is not a commit"),
-        (f"hf://datasets/{NAME}/data/*", "is no data set on a hub"),
-        (f"hf://{NAME}@{COMMIT}", "is no data set on a hub"),
+        (f"hf://datasets/{NAME}/data/*", "is no data set and no model on a hub"),
+        (f"hf://acme@{COMMIT}", "is no data set and no model on a hub"),
         (f"hf://datasets/{NAME}@{COMMIT}/*.csv", r"no file of acme/corpus at \w+ matches \*\.csv"),
     ],
 )

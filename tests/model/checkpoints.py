@@ -1,5 +1,6 @@
 """Tiny random checkpoints of many families, made by transformers as their own code makes large ones."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -84,3 +85,32 @@ def write(name: str, folder: Path, **changes: object) -> PreTrainedModel:
     model = make(name, **changes)
     model.save_pretrained(folder)
     return model
+
+
+SENTENCES = ("Le chat regarde la fenêtre.", "L'élève oublie trois pommes.", "[Intervenant 1:] Bonjour ! Ça va ?")
+
+
+def write_tokenizer(
+    folder: Path, *, vocabulary: int = 300, bos: str | None = None, eos: str = "<|endoftext|>"
+) -> None:
+    """A byte-level tokenizer as Falcon, BLOOM or Llama 3 have one: its own names for borders, none for turns."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [AddedToken(token, normalized=False, special=True) for token in dict.fromkeys((bos, eos)) if token]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([line for line in SENTENCES for _ in range(5)], trainer)
+    assert tokenizer.get_vocab_size() == vocabulary
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    values = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": eos}
+    if bos:
+        values["bos_token"] = {"__type": "AddedToken", "content": bos, "special": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(values))

@@ -1,4 +1,4 @@
-"""Files of a data set on a hub, as sources: `hf://datasets/OWNER/NAME@COMMIT/data/*.parquet`.
+"""Files of a hub, as sources: `hf://datasets/OWNER/NAME@COMMIT/data/*.parquet`, `hf://OWNER/MODEL@COMMIT`.
 
 The commit is whole, so that the same recipe names the same bytes for ever; HF_ENDPOINT names another hub. Files
 come into huggingface_hub's own cache (HF_HOME), once; from then on nothing is asked of the network.
@@ -7,8 +7,10 @@ come into huggingface_hub's own cache (HF_HOME), once; from then on nothing is a
 import json
 import os
 import re
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from fonderie.core.errors import InputError, RecipeError
 from fonderie.core.files import write_atomically
@@ -18,7 +20,21 @@ from fonderie.core.step import Source
 SCHEME = "hf://"
 READABLE = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".jsonl.bz2")
 """What a data set's address without a pattern takes."""
-_ADDRESS = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)@(?P<revision>[^/]*)(?:/(?P<pattern>.*))?", re.ASCII)
+OF_MODELS = (
+    ".safetensors",
+    ".json",
+    ".jinja",
+    "LICENSE",
+    "LICENCE",
+    "LICENSE.txt",
+    "LICENSE.md",
+    "NOTICE",
+    "README.md",
+)
+"""What a model's address without a pattern takes."""
+_ADDRESS = re.compile(
+    r"hf://(?P<datasets>datasets/)?(?P<name>[\w.-]+/[\w.-]+)@(?P<revision>[^/]*)(?:/(?P<pattern>.*))?", re.ASCII
+)
 _NAMED = re.compile(r"datasets/[\w.-]+/[\w.-]+@[0-9a-f]{40}/", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -27,7 +43,7 @@ Listing = list[tuple[str, str | None]]
 
 
 def is_from_hub(name: str) -> bool:
-    """Whether a source of that name was fetched from a hub."""
+    """Whether a source of that name was fetched from a data set of a hub."""
     return _NAMED.match(name) is not None
 
 
@@ -39,34 +55,49 @@ def hub_sources(address: str, where: str) -> tuple[Source, ...]:
     """
     from huggingface_hub import constants
 
-    name, commit, pattern = _parse(address, where)
+    place, pattern = _parse(address, where)
+    name, commit = place.name, place.commit
     cache = Path(constants.HF_HUB_CACHE)
-    listing = _listing(name, commit, cache, where)
+    listing = _listing(place, cache, where)
+    usual = READABLE if place.kind == "dataset" else OF_MODELS
     # As in huggingface_hub's own allow_patterns, a star also passes slashes.
     chosen = sorted(
-        item for item in listing if (fnmatchcase(item[0], pattern) if pattern else item[0].endswith(READABLE))
+        item for item in listing if (fnmatchcase(item[0], pattern) if pattern else item[0].endswith(usual))
     )
     if not chosen:
         raise RecipeError(
-            f"{where}: no file of {name} at {commit} matches {pattern or ', '.join(READABLE)}",
+            f"{where}: no file of {name} at {commit} matches {pattern or ', '.join(usual)}",
             hint=f"It has: {', '.join(sorted(path for path, _ in listing)[:10])}",
         )
-    return tuple(_source(name, commit, path, stated, cache) for path, stated in chosen)
+    return tuple(_source(place, path, stated, cache) for path, stated in chosen)
 
 
-def _parse(address: str, where: str) -> tuple[str, str, str]:
+@dataclass(frozen=True)
+class _Place:
+    kind: Literal["dataset", "model"]
+    name: str
+    commit: str
+
+    @property
+    def folder(self) -> str:
+        """What the hub's own cache calls it."""
+        return f"{self.kind}s--{self.name.replace('/', '--')}"
+
+
+def _parse(address: str, where: str) -> tuple[_Place, str]:
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise RecipeError(
-            f"{where}: {address} is no data set on a hub",
-            hint="Write hf://datasets/OWNER/NAME@COMMIT/data/*.parquet",
+            f"{where}: {address} is no data set and no model on a hub",
+            hint="Write hf://datasets/OWNER/NAME@COMMIT/data/*.parquet, or hf://OWNER/MODEL@COMMIT",
         )
     if not _COMMIT.fullmatch(match["revision"]):
         raise RecipeError(
             f"{where}: '{match['revision']}' is not a commit of {match['name']}: a branch or tag moves",
             hint="Give all 40 hexadecimal digits, as the hub's page Files shows them.",
         )
-    return match["name"], match["revision"], match["pattern"] or ""
+    kind: Literal["dataset", "model"] = "dataset" if match["datasets"] else "model"
+    return _Place(kind, match["name"], match["revision"]), match["pattern"] or ""
 
 
 def _endpoint() -> str:
@@ -75,20 +106,24 @@ def _endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
 
-def _listing(name: str, commit: str, cache: Path, where: str) -> Listing:
+def _listing(place: _Place, cache: Path, where: str) -> Listing:
     """What the hub says is in the repository at that commit, which cannot change: asked once, then kept."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    kept = cache / f"datasets--{name.replace('/', '--')}" / "listings" / f"{commit}.json"
+    name, commit = place.name, place.commit
+    kept = cache / place.folder / "listings" / f"{commit}.json"
     if kept.is_file():
         return [(path, stated) for path, stated in json.loads(kept.read_text(encoding="utf-8"))]
     endpoint = _endpoint()
+    words = "data set" if place.kind == "dataset" else "model"
     try:
-        info = HfApi(endpoint=endpoint).dataset_info(name, revision=commit, files_metadata=True)
+        api = HfApi(endpoint=endpoint)
+        show = api.dataset_info if place.kind == "dataset" else api.model_info
+        info = show(name, revision=commit, files_metadata=True)
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise InputError(
-            f"{where}: {endpoint} does not show the data set {name} at {commit}: {_first_line(error)}",
+            f"{where}: {endpoint} does not show the {words} {name} at {commit}: {_first_line(error)}",
             hint="Check its name and the network; HF_ENDPOINT names another hub, HF_TOKEN opens gated data.",
         ) from error
     if info.sha != commit:
@@ -102,19 +137,19 @@ def _listing(name: str, commit: str, cache: Path, where: str) -> Listing:
     return listing
 
 
-def _source(name: str, commit: str, path: str, stated: str | None, cache: Path) -> Source:
+def _source(place: _Place, path: str, stated: str | None, cache: Path) -> Source:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    endpoint = _endpoint()
+    endpoint, name, commit = _endpoint(), place.name, place.commit
     try:
         local = Path(
-            hf_hub_download(name, path, repo_type="dataset", revision=commit, endpoint=endpoint, cache_dir=cache)
+            hf_hub_download(name, path, repo_type=place.kind, revision=commit, endpoint=endpoint, cache_dir=cache)
         )
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise InputError(f"{endpoint} does not give {path} of {name} at {commit}: {_first_line(error)}") from error
     modified_ns = local.stat().st_mtime_ns
-    entry = describe_file(local, f"datasets/{name}@{commit}/{path}")
+    entry = describe_file(local, f"{place.kind}s/{name}@{commit}/{path}")
     if stated is not None and entry.sha256 != f"sha256:{stated}":
         raise InputError(
             f"{local} is not what {endpoint} states: {entry.sha256}, and the hub says sha256:{stated}",
