@@ -174,6 +174,16 @@ class ForeignConfig(BaseModel):
     """Number of trained weights, the tied table counted once."""
     values: dict[str, Any]
 
+    def untied(self) -> Self:
+        """The same model with a head of its own."""
+        return self.model_copy(
+            update={
+                "tied_embeddings": False,
+                "parameters": self.parameters + self.vocabulary * self.width,
+                "values": {**self.values, "tie_word_embeddings": False},
+            }
+        )
+
     @property
     def flops_per_token(self) -> int:
         """FLOPs of one training token, counted as `ModelConfig` counts them; heads together are as wide as W."""

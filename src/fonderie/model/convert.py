@@ -56,7 +56,7 @@ def to_huggingface(state_dict: Mapping[str, Tensor], config: ModelConfig) -> dic
     """Our weights under their family's names; each tensor its own memory, ready to save."""
     weights: dict[str, Tensor] = {}
     for ours, theirs in huggingface_names(config).items():
-        for name, part in zip(theirs, torch.split(state_dict[ours], _rows(ours, config)), strict=True):
+        for name, part in zip(theirs, torch.split(state_dict[ours], rows_of_parts(ours, config)), strict=True):
             weights[name] = part.detach().to("cpu", copy=True).contiguous()
     return weights
 
@@ -290,7 +290,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return values
 
 
-def _rows(ours: str, config: ModelConfig) -> Any:
+def rows_of_parts(ours: str, config: ModelConfig) -> Any:
     """How the rows of one of our tensors divide into theirs; an int larger than all rows leaves it whole."""
     if ours.endswith(("attention.qkv.weight", "attention.qkv.bias")):
         query, key_value = config.heads * config.head_size, config.kv_heads * config.head_size

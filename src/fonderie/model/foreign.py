@@ -76,6 +76,14 @@ class Foreign(LanguageModel):
         hidden_BTW: Tensor = out[0]
         return hidden_BTW
 
+    def reposition(self, context: int, rope_theta: float | None) -> None:
+        """Refuse what its own code would have to do; InputError says so."""
+        if context > self.config.context or rope_theta is not None:
+            raise InputError(
+                f"a {self.config.family} keeps its {self.config.context} tokens of context and its positions here",
+                hint="Give phases a context within it and no rope_theta.",
+            )
+
     def cache(self, *, batch: int = 1, tokens: int | None = None) -> ForeignCache:  # noqa: ARG002
         """Room for so many tokens, the context if not given, nothing read yet."""
         return ForeignCache(tokens or self.config.context)

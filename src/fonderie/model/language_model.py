@@ -24,6 +24,7 @@ class LanguageModel(nn.Module):
     config: ModelConfig | ForeignConfig
     embedding: nn.Embedding
     blocks: nn.ModuleList
+    head: nn.Linear | None
     native = True
     """Whether this project's own code computes it; else transformers does, slower."""
 
@@ -41,6 +42,10 @@ class LanguageModel(nn.Module):
 
     def cache(self, *, batch: int = 1, tokens: int | None = None) -> ReadSoFar:
         """Room for so many tokens, the model's context if not given, nothing read yet."""
+        raise NotImplementedError
+
+    def reposition(self, context: int, rope_theta: float | None) -> None:
+        """From now on, read sequences of that context, turned by that base; None leaves the base as it is."""
         raise NotImplementedError
 
     def forward(self, ids_BT: Tensor, cache: ReadSoFar | None = None) -> Tensor:
