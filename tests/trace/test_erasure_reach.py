@@ -44,7 +44,7 @@ def seen_first(made: Build) -> tuple[str, list[int]]:
     packed, model = made.result.artifacts["packed"], made.result.artifacts["base"]
     stream = TokenStream.open(packed.path)
     for extent in stream.extents:
-        steps = steps_that_saw(model, len(stream), extent.start, extent.start + extent.length)
+        steps = steps_that_saw(model, packed, len(stream), extent.start, extent.start + extent.length)
         if steps and extent.source == "letters":
             return extent.id, steps
     raise AssertionError("the training saw no letter")

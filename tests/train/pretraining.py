@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from fonderie.core.machine import Machine
@@ -23,21 +24,37 @@ SMALL = {
 }
 
 
-def artifact(path: Path) -> Artifact:
-    manifest = Manifest(key="", digest="", step="", version=1, parameters={}, inputs={}, sources={}, files=[])
-    return Artifact(path, manifest)
+def artifact(path: Path, *tokens: Path) -> Artifact:
+    """A folder as an artifact with a key of its own, made of these tokens."""
+    key = f"sha256:{path}"
+    manifest = Manifest(key=key, digest="", step="", version=1, parameters={}, inputs={}, sources={}, files=[])
+    return Artifact(path, manifest, {"tokens": tuple(map(artifact, tokens))} if tokens else {})
 
 
-def run(tokens: Path, tokenizer: Path, staging: Path, *, threads: int = 1, **changes: object) -> Output:
+def run(
+    tokens: Path | Sequence[Path],
+    tokenizer: Path,
+    staging: Path,
+    *,
+    machine: Machine | None = None,
+    **changes: object,
+) -> Output:
+    """Run the step; `tokens` are one folder for all phases, or one for each."""
+    given = [tokens] if isinstance(tokens, Path) else tokens
     out = Output(staging / "files", staging / "state")
     for folder in (out.path, out.state):
         folder.mkdir(parents=True, exist_ok=True)
-    inputs = Inputs({"tokens": (artifact(tokens),), "tokenizer": (artifact(tokenizer),)})
-    pretrain(inputs, PretrainParameters.model_validate({**SMALL, **changes}), out, Machine(threads=threads))
+    inputs = Inputs({"tokens": tuple(map(artifact, given)), "tokenizer": (artifact(tokenizer),)})
+    settings = {**SMALL, **changes}
+    if "phases" in settings:
+        settings.pop("duration", None)
+    pretrain(inputs, PretrainParameters.model_validate(settings), out, machine or Machine())
     return out
 
 
 if __name__ == "__main__":
-    folders = [Path(argument) for argument in sys.argv[1:4]]
+    tokens_folder, *folders = [Path(argument) for argument in sys.argv[1:4]]
     threads, changes = sys.argv[4:] or ("1", "{}")
-    run(*folders, threads=int(threads), **json.loads(changes))
+    given = json.loads(changes)
+    also = [Path(folder) for folder in given.pop("also_tokens", [])]
+    run([tokens_folder, *also], *folders, machine=Machine(threads=int(threads)), **given)

@@ -67,10 +67,13 @@ def test_the_latest_is_the_highest_step_whatever_the_clock_says(tmp_path):
     os.utime(paths[0], (0, 0))
     (tmp_path / "step-notes").mkdir()
     assert checkpoint.latest(tmp_path) == paths[0]
-    checkpoint.prune(tmp_path, 2)
+    checkpoint.prune(tmp_path, lambda steps: set(steps[1:]), aside=tmp_path / "aside")
     assert checkpoint.all_of(tmp_path) == [paths[1], paths[0]]
-    checkpoint.prune(tmp_path, 0)
+    checkpoint.prune(tmp_path, lambda _: set(), aside=tmp_path / "aside", latest=1)
+    assert checkpoint.all_of(tmp_path) == [paths[0]]
+    checkpoint.prune(tmp_path, lambda _: set(), aside=tmp_path / "aside")
     assert checkpoint.latest(tmp_path) is None
+    assert list((tmp_path / "aside").iterdir()) == []
 
 
 def test_a_half_written_latest_is_not_passed_over(saved):

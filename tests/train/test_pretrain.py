@@ -97,13 +97,15 @@ def test_a_damaged_checkpoint_is_named_and_not_passed_over(tokens_folder, tokeni
 def test_steps_that_saw_a_token_are_those_whose_batch_holds_it(tokens_folder, tokenizer_folder, stream, tmp_path):
     out = run(tokens_folder, tokenizer_folder, tmp_path / "run", duration="2.5 epochs")
     derived = json.loads((out.path / "parameters.json").read_text())["training"]
-    steps, seed = derived["steps"], derived["shuffle_seed"]
+    (phase,) = derived["phases"]
+    steps, seed = derived["steps"], phase["shuffle_seed"]
     assert seed == json.loads((out.path / "commitment.json").read_text())["shuffle_seed"]
     batches = Batches(stream, context=32, sizes=BatchSizes(8), seed=seed)
     held = {step: [(i * 32, i * 32 + 33) for i in batches.indices(step)] for step in range(1, steps + 1)}
     for start, stop in ((0, 1), (32, 33), (31, 32), (100, 190), (len(stream) - 1, len(stream)), (5, 5)):
         want = [step for step, spans in held.items() if any(a < stop and start < b for a, b in spans)]
-        assert steps_that_saw(artifact(out.path), len(stream), start, stop) == (want if start < stop else [])
+        found = steps_that_saw(artifact(out.path, tokens_folder), artifact(tokens_folder), len(stream), start, stop)
+        assert found == (want if start < stop else [])
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tokens_folder, tokenizer_folder, tmp_path):

@@ -8,7 +8,7 @@ def rates(kind, **settings):
     return [schedule.rate(step) for step in range(1, 101)]
 
 
-@pytest.mark.parametrize("kind", ["cosine", "wsd", "wsd_linear", "constant"])
+@pytest.mark.parametrize("kind", ["cosine", "linear", "wsd", "wsd_linear", "constant"])
 def test_warm_up_is_a_line_to_the_peak(kind):
     warm = rates(kind, warmup=10, decay=20)[:10]
     assert warm == pytest.approx([0.2 * step for step in range(1, 11)])
@@ -29,6 +29,13 @@ def test_wsd_is_stable_then_falls(kind, quarter):
     assert values[70] == pytest.approx(quarter)
     assert values[60:] == sorted(values[60:], reverse=True)
     assert 0 < values[-1] < 0.1
+
+
+def test_linear_falls_in_a_line_from_the_end_of_warm_up():
+    values = rates("linear", warmup=20, final=0.5)
+    assert values[20] == 2.0
+    assert values[60] == pytest.approx(1.5)
+    assert values[-1] == pytest.approx(1.0125)
 
 
 def test_constant_stays():

@@ -36,7 +36,7 @@ from fonderie.train.commitment import (
 )
 from fonderie.train.parameters import PretrainParameters
 from fonderie.train.plan import Plan
-from fonderie.train.seen import DERIVED
+from fonderie.train.seen import DERIVED, epochs_in
 from fonderie.train.training import Training, parameters_of, plan_of
 
 PROBLEMS_SHOWN = 20
@@ -124,7 +124,7 @@ class Walk:
         if self.index.tokens is not None:
             return self.training.plan
         derived = json.loads(self.folder.read(self.present(f"{TRAINING}/{DERIVED}")))
-        return plan_of(self.parameters, [int(derived["training"]["sequences_per_epoch"])])
+        return plan_of(self.parameters, epochs_in(derived["training"]))
 
     def present(self, name: str) -> str:
         """The name of a file that is there; FonderieError if it is not."""

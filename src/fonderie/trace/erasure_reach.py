@@ -16,7 +16,8 @@ from fonderie.core.ledger import FOLDER as LEDGER
 from fonderie.core.step import Artifact
 from fonderie.core.store import Store
 
-PACK, PRETRAIN, BUNDLE = "tokens.pack", "train.pretrain", "release.bundle"
+PACK, BUNDLE = "tokens.pack", "release.bundle"
+TRAINING = "train."
 _CHECKPOINT = re.compile(r"step-(\d{8,})")
 
 
@@ -148,8 +149,8 @@ class _Walk:
         if step == PACK:
             if not self._tokens(artifact, made, arriving):
                 return
-        elif step == PRETRAIN:
-            self._training(artifact, made)
+        elif step.startswith(TRAINING) and self._training(artifact, made):
+            pass
         elif step == BUNDLE:
             self.reach.releases.append(_release(artifact, made))
             self._holds(artifact)
@@ -186,12 +187,22 @@ class _Walk:
             self._holds(artifact)
         return bool(found)
 
-    def _training(self, artifact: Artifact, made: str) -> None:
-        from fonderie.train.seen import steps_that_saw
+    def _training(self, artifact: Artifact, made: str) -> bool:
+        """Note a training, and whether it is one whose steps are known."""
+        from fonderie.train.seen import orders, steps_that_saw
 
-        tokens = artifact.upstream["tokens"][0]
-        length, extents = self.extents.get(tokens.key, (0, []))
-        steps = sorted({step for start, stop in extents for step in steps_that_saw(artifact, length, start, stop)})
+        packed = {tokens.key: tokens for tokens, _ in orders(artifact)}
+        if not packed:
+            return False
+        steps = sorted(
+            {
+                step
+                for tokens in packed.values()
+                for length, extents in [self.extents.get(tokens.key, (0, []))]
+                for start, stop in extents
+                for step in steps_that_saw(artifact, tokens, length, start, stop)
+            }
+        )
         kept = {
             int(match[1]): path.name
             for path in sorted((artifact.path / "checkpoints").glob("step-*"))
@@ -200,6 +211,7 @@ class _Walk:
         after = tuple(name for step, name in sorted(kept.items()) if steps and step >= steps[0])
         before = tuple(name for step, name in sorted(kept.items()) if not steps or step < steps[0])
         self.reach.trainings.append(Trained(made, tuple(steps), after, before))
+        return True
 
 
 def _release(artifact: Artifact, made: str) -> str:

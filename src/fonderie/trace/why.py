@@ -185,15 +185,15 @@ def _one_fate(trail: Trail, call: str, artifact: Artifact, document_id: str | No
 
 def _tokens(trail: Trail, call: str, packed: Artifact, document_id: str, artifacts: Mapping[str, Artifact]) -> None:
     from fonderie.tokens.shards import TokenStream
-    from fonderie.train.seen import steps_that_saw
+    from fonderie.train.seen import orders, steps_that_saw
 
     stream = TokenStream.open(packed.path)
     for extent in stream.extents:
         if (extent.id, extent.source, extent.origin) == (document_id, trail.source, trail.origin):
             seen = {
-                name: steps_that_saw(model, len(stream), extent.start, extent.start + extent.length)
+                name: steps_that_saw(model, packed, len(stream), extent.start, extent.start + extent.length)
                 for name, model in artifacts.items()
-                if model.manifest.step == "train.pretrain" and model.upstream["tokens"][0].key == packed.key
+                if any(tokens.key == packed.key for tokens, _ in orders(model))
             }
             shard = stream.index.shards[stream.shard_of(extent.start)].tokens_file
             trail.tokens.append(Tokens(call, shard, extent.start, extent.length, seen))

@@ -10,6 +10,8 @@ learnt. Exactly what is hashed, and how (all with SHA-256):
     shuffle_seed   the first 48 bits of H("fonderie shuffle" || 0x00 || tokens root || parameter `seed` in digits):
                    the data settle their own order, so nobody arranges it, and `seed` still selects a run; no other
                    parameter enters, so that two learning rates can be compared on one order
+    further        tokens, offsets and shuffle_seed of each phase after the first, if any; what is hashed for these
+                   seeds ends in 0x00 and the number of the phase in digits, from 2
     initial_state  the root of checkpoint 0 (see below)
     base           the digest of the model artifact that a training goes on from   } only where
     special        the ids of the special tokens by which it knows an answer       } there is
@@ -40,14 +42,16 @@ from pydantic import BaseModel, ConfigDict
 
 from fonderie.core.digest import digest_json
 from fonderie.core.merkle import hash_chunks, named_root, tagged, untagged
-from fonderie.tokens.shards import ShardIndex
+from fonderie.tokens.shards import ShardIndex, TokenStream
 
 COMMITMENT = "commitment.json"
 LOG = "log.jsonl"
+REFERENCE = "reference.safetensors"
+"""What the base of a training on preferences gave each pair: see prefer.py."""
 FORMAT = 1
 # Any JSON reader keeps a whole number of 48 bits exactly; nobody gains by finding two orders alike.
 SEED_BYTES = 6
-_SOME_HAVE = ("base", "special", "reference")
+_SOME_HAVE = ("base", "special", "reference", "further")
 
 
 class _Record(BaseModel):
@@ -77,6 +81,14 @@ class Tree(_Record):
         return cls(root=named_root((file.path, file.size_bytes, file.root) for file in ordered), files=ordered)
 
 
+class PhaseData(_Record):
+    """What a phase learns from, and in which order."""
+
+    tokens: Tree
+    offsets: Tree
+    shuffle_seed: int
+
+
 class Commitment(_Record):
     """What commitment.json holds, but for its digest."""
 
@@ -92,6 +104,13 @@ class Commitment(_Record):
     base: str | None = None
     special: dict[str, int] | None = None
     reference: str | None = None
+    further: tuple[PhaseData, ...] | None = None
+
+    @property
+    def data(self) -> tuple[PhaseData, ...]:
+        """Of every phase."""
+        first = PhaseData(tokens=self.tokens, offsets=self.offsets, shuffle_seed=self.shuffle_seed)
+        return (first, *(self.further or ()))
 
     @property
     def digest(self) -> str:
@@ -122,9 +141,11 @@ def parse_commitment(data: bytes) -> Commitment:
     return commitment
 
 
-def shuffle_seed(tokens_root: str, seed: int) -> int:
-    """The seed of the data order, from the tokens and the parameter `seed`."""
+def shuffle_seed(tokens_root: str, seed: int, phase: int = 1) -> int:
+    """The seed of the data order, from the tokens, the parameter `seed` and the number of the phase, from 1."""
     data = b"fonderie shuffle\x00" + untagged(tokens_root) + str(seed).encode("ascii")
+    if phase > 1:
+        data += b"\x00" + str(phase).encode("ascii")
     return int.from_bytes(sha256(data).digest()[:SEED_BYTES], "big")
 
 
@@ -132,6 +153,15 @@ def committed_files(index: ShardIndex) -> tuple[list[str], list[str]]:
     """The files of a tokens artifact that `tokens` binds, and those that `offsets` binds."""
     tokens = ["index.json", *(shard.tokens_file for shard in index.shards)]
     return tokens, [shard.offsets_file for shard in index.shards]
+
+
+def phase_data(streams: Sequence[TokenStream], seed: int) -> tuple[PhaseData, ...]:
+    """What each phase learns from; a tokens artifact is read once, however many phases share it."""
+    found = {stream.folder: trees(stream.folder, stream.index) for stream in streams}
+    return tuple(
+        PhaseData(tokens=tokens, offsets=offsets, shuffle_seed=shuffle_seed(tokens.root, seed, number))
+        for number, (tokens, offsets) in enumerate((found[stream.folder] for stream in streams), 1)
+    )
 
 
 def trees(folder: Path, index: ShardIndex) -> tuple[Tree, Tree]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fonderie.core.errors import InputError
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.batch import Batch
+from fonderie.train.goldfish import counted
 from fonderie.train.order import permute
 from fonderie.train.ramp import BatchSizes
 
@@ -26,6 +27,10 @@ class Batches:
     sizes: BatchSizes
     """Sequences of each step."""
     seed: int
+    begins: int | None = None
+    """The id that begins a document, where positions may only attend to their own document."""
+    goldfish: tuple[int, int] | None = None
+    """Which targets do not count: `every` and `context` of goldfish.py."""
 
     def __post_init__(self) -> None:
         if self.sequences < 1:
@@ -54,7 +59,16 @@ class Batches:
         """The batch of one step."""
         T = self.context
         rows = [self.stream.read(int(i) * T, int(i) * T + T + 1) for i in self.indices(step)]
-        return Batch(np.stack(rows).astype(np.int64))
+        ids = np.stack(rows).astype(np.int64)
+        counts = None
+        if self.goldfish is not None:
+            every, context = self.goldfish
+            counts = counted(ids, every=every, context=context)
+        documents = None
+        if self.begins is not None:
+            # Every document begins with this id, which no text can spell (tokens/pack.py).
+            documents = np.cumsum(ids[:, :-1] == self.begins, axis=1, dtype=np.int32)
+        return Batch(ids, counts, documents)
 
 
 def sequences_in(tokens: int, context: int) -> int:

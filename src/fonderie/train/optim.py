@@ -1,15 +1,33 @@
-"""The optimizers over a decoder's weights, and their state as named tensors."""
+"""The optimizers over a decoder's weights, and their state as named tensors.
 
-from typing import Protocol
+Both take the learning rate from the loop. Weights are of three groups, each with a weight decay of its own:
+matrices (an untied head is one), embedding tables (a tied head is one), and norms with biases.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 
 from fonderie.core.errors import StoreError
+from fonderie.model.transformer import Attention, Block, FeedForward
+
+# Newton-Schulz coefficients and steps: Jordan et al., "Muon", 2024 (kellerjordan.github.io/posts/muon), as torch's.
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
+# An orthogonal A x B matrix has entries of root mean square 1 / sqrt(max(A, B)); times this, that of AdamW's
+# updates, so that one learning rate and one weight decay serve both (Moonlight, arXiv 2502.16982, equation 4).
+ADAMW_RMS = 0.2
 
 
 class OptimizerSettings(Protocol):
     """What the parameters of every training step say of the optimizer."""
+
+    @property
+    def optimizer(self) -> Literal["adamw", "muon"]:
+        """Which."""
 
     @property
     def betas(self) -> tuple[float, float]:
@@ -20,31 +38,129 @@ class OptimizerSettings(Protocol):
         """AdamW's guard against division by zero."""
 
     @property
+    def momentum(self) -> float:
+        """Muon's moving average."""
+
+    @property
     def weight_decay(self) -> float:
         """Of matrices."""
 
+    @property
+    def weight_decay_embeddings(self) -> float:
+        """Of embedding tables."""
 
-def make_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    @property
+    def weight_decay_norms(self) -> float:
+        """Of norms and biases."""
+
+    @property
+    def precision(self) -> Literal["fp32", "bf16"]:
+        """In which Muon multiplies matrices."""
+
+
+def make_optimizer(model: nn.Module, settings: OptimizerSettings) -> Optimizer:
     """The optimizer that a step's parameters ask for, over the weights that are trained."""
-    return adamw(model, betas=settings.betas, epsilon=settings.epsilon, weight_decay=settings.weight_decay)
+    if settings.optimizer == "adamw":
+        return adamw(model, settings)
+    return Muon(model, settings)
 
 
-def adamw(
-    model: nn.Module, *, betas: tuple[float, float], epsilon: float, weight_decay: float
-) -> torch.optim.AdamW:
-    """AdamW (arXiv 1711.05101) that decays matrices, but neither norms nor embeddings; the loop sets the rate.
+def adamw(model: nn.Module, settings: OptimizerSettings, without: frozenset[int] = frozenset()) -> AdamW:
+    """AdamW (arXiv 1711.05101) over every trained weight but those whose `id` is in `without`.
 
     The fused kernel updates each weight on its own, so it is exact to the bit at any number of threads.
     """
+    groups: list[dict[str, Any]] = [
+        {"params": weights, "weight_decay": decay}
+        for weights, decay in _groups(model, settings, without)
+        if weights
+    ]
+    return AdamW(groups, lr=0.0, betas=settings.betas, eps=settings.epsilon, fused=True)
+
+
+def _groups(
+    model: nn.Module, settings: OptimizerSettings, without: frozenset[int]
+) -> Iterator[tuple[list[Tensor], float]]:
     tables = {id(table.weight) for table in model.modules() if isinstance(table, nn.Embedding)}
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    decayed = [weight for weight in weights if weight.ndim >= 2 and id(weight) not in tables]
-    kept = [weight for weight in weights if weight.ndim < 2 or id(weight) in tables]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
+    weights = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in without]
+    yield [one for one in weights if one.ndim >= 2 and id(one) not in tables], settings.weight_decay
+    yield [one for one in weights if id(one) in tables], settings.weight_decay_embeddings
+    yield [one for one in weights if one.ndim < 2], settings.weight_decay_norms
 
 
-def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+class Muon(Optimizer):
+    """Muon for the matrices of the blocks, AdamW for everything else.
+
+    A matrix's momentum (Nesterov's) is made nearly orthogonal by Newton-Schulz iteration, and that is its update.
+    Where several projections share one matrix, each is made orthogonal on its own: a query and a value projection
+    that lie in one tensor are two maps all the same. torch.optim.Muon takes one tensor for one matrix, and always
+    multiplies in bf16, whose bits depend on the number of threads; here fp32 trainings multiply in fp32.
+    """
+
+    def __init__(self, model: nn.Module, settings: OptimizerSettings) -> None:
+        self._rows = dict(_block_matrices(model))
+        weights = [weight for weight in model.parameters() if weight.requires_grad and weight in self._rows]
+        self._momentum = settings.momentum
+        self._dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+        self._rest = adamw(model, settings, without=frozenset(map(id, weights)))
+        own = {"params": weights, "lr": 0.0, "weight_decay": settings.weight_decay}
+        super().__init__([own, *self._rest.param_groups], {})
+        # The same groups and the same state: a rate set or a state put back here is AdamW's too.
+        self._rest.param_groups = self.param_groups[1:]
+        self._rest.state = self.state
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update every weight that has a gradient."""
+        assert closure is None
+        (group, *_) = self.param_groups
+        for weight in group["params"]:
+            if weight.grad is not None:
+                self._update(weight, group["lr"], group["weight_decay"])
+        self._rest.step()
+
+    def _update(self, weight: Tensor, rate: float, decay: float) -> None:
+        state = self.state[weight]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(weight.grad)
+        momentum: Tensor = state["momentum_buffer"]
+        assert weight.grad is not None
+        momentum.lerp_(weight.grad, 1 - self._momentum)
+        wanted = weight.grad.lerp(momentum, self._momentum)
+        weight.mul_(1 - rate * decay)
+        for part, target in zip(wanted.split(self._rows[weight]), weight.split(self._rows[weight]), strict=True):
+            scale = ADAMW_RMS * max(part.shape) ** 0.5
+            target.add_(orthogonalised(part.to(self._dtype)).to(target.dtype), alpha=-rate * scale)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """A matrix with the same singular vectors, whose singular values are near 1: 0.7 to 1.2, but the tiniest."""
+    a, b, c = COEFFICIENTS
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = wide / wide.norm().clamp(min=1e-7)
+    for _ in range(ITERATIONS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x if wide is matrix else x.T
+
+
+def _block_matrices(model: nn.Module) -> Iterator[tuple[Tensor, list[int]]]:
+    """The matrices of the blocks, and how many rows each projection in them has."""
+    for block in model.modules():
+        if not isinstance(block, Block):
+            continue
+        for module in block.modules():
+            if isinstance(module, Attention):
+                query, key_value = module.heads * module.head_size, module.kv_heads * module.head_size
+                yield module.qkv.weight, [query, key_value, key_value]
+                yield module.output.weight, [module.output.weight.shape[0]]
+            elif isinstance(module, FeedForward):
+                hidden = module.gate_up.weight.shape[0] // 2
+                yield module.gate_up.weight, [hidden, hidden]
+                yield module.down.weight, [module.down.weight.shape[0]]
+
+
+def state_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     """The optimizer's tensors, named by weight: "blocks.0.attention.qkv.weight/exp_avg"."""
     return {
         f"{name}/{key}": value
@@ -53,7 +169,7 @@ def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
     }
 
 
-def load_state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_state_tensors(model: nn.Module, optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put back what `state_tensors` gave, nothing before the first step; StoreError if it is of other weights."""
     optimizer.state.clear()
     if not tensors:

@@ -54,8 +54,16 @@ class Plan:
     """Whether each block is compiled."""
     checkpoint_every: int
     """Steps between checkpoints; the last step of a phase always has one."""
-    checkpoints_kept: int
-    """How many of the latest remain at the end, beside the ends of phases."""
+    checkpoints_kept: int | None
+    """How many of the latest remain at the end, beside the ends of phases; None is all."""
+    checkpoint_dense_until: int = 0
+    """Checkpoints also after steps 1, 2, 4, 8, … up to this one."""
+    z_loss: float = 0.0
+    """Weight of log² Z in the loss of each target."""
+    deterministic: bool = True
+    """Whether only kernels whose bits repeat are used."""
+    portable: bool = False
+    """Whether only kernels that others have are used: see kernels.py."""
     rate_factor: float = 1.0
     """On every learning rate; 1 but for an auditor's control."""
 
@@ -100,12 +108,24 @@ class Plan:
 
     def checkpoint_due(self, step: int) -> bool:
         """Whether a step ends with a checkpoint."""
-        return step % self.checkpoint_every == 0 or step in self.ends
+        dense = step <= self.checkpoint_dense_until and step & (step - 1) == 0
+        return dense or step % self.checkpoint_every == 0 or step in self.ends
 
     def kept(self, steps: Sequence[int]) -> set[int]:
         """Of checkpoints after these steps, those that stay: the latest, and the ends of phases."""
+        if self.checkpoints_kept is None:
+            return set(steps)
         latest = sorted(steps)[-self.checkpoints_kept :] if self.checkpoints_kept else []
         return {*latest, *(step for step in steps if step in self.ends[:-1])}
+
+    def named(self, name: str) -> int | None:
+        """The step of the checkpoint of that name, which is a phase's or "step-400"; None if there is none."""
+        ends = {phase.name: end for phase, end in zip(self.phases, self.ends, strict=True)}
+        if name in ends:
+            return ends[name]
+        number = name.removeprefix("step-")
+        step = int(number) if name != number and number.isdecimal() else -1
+        return step if step == 0 or (0 < step <= self.steps and self.checkpoint_due(step)) else None
 
     @property
     def smallest_batch(self) -> int:

@@ -1,5 +1,6 @@
 """train.pretrain: a model from random weights and packed tokens. What it writes: see committed.py."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,16 +9,20 @@ from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact, Inputs, Output, Port, step
 from fonderie.tokens.shards import ShardIndex, TokenStream
-from fonderie.train.commitment import Commitment, shuffle_seed, trees
+from fonderie.train.commitment import Commitment, phase_data
 from fonderie.train.committed import train_committed
+from fonderie.train.kernels import settle_for
+from fonderie.train.parallel.launch import shared_out
 from fonderie.train.parameters import PretrainParameters
+from fonderie.train.settings import PhasedSettings
 from fonderie.train.training import Training
+from fonderie.train.view.mix import mix_of
 
 if TYPE_CHECKING:
     from fonderie.model.transformer import Decoder
 
 NAME = "train.pretrain"
-VERSION = 2
+VERSION = 3
 
 
 @step(
@@ -25,41 +30,49 @@ VERSION = 2
     version=VERSION,
     parameters=PretrainParameters,
     produces="model",
-    inputs={"tokens": Port("tokens"), "tokenizer": Port("tokenizer")},
+    inputs={"tokens": Port("tokens", many=True), "tokenizer": Port("tokenizer")},
     resumable=True,
 )
+@shared_out
 def pretrain(inputs: Inputs, params: PretrainParameters, out: Output, machine: Machine) -> None:
     """Commit, train, then write the model; statistics hold its size, tokens, steps, FLOPs and final loss."""
     from fonderie.model.convert import save_pretrained
-    from fonderie.model.numerics import settle
 
-    settle(machine.threads)
-    tokenizer, stream = inputs.one("tokenizer"), TokenStream.open(inputs.one("tokens").path)
-    index = stream.index
-    check_tokenizer(tokenizer, index)
-    draft = _promise(params, stream, digest_file(tokenizer.path / "tokenizer.json"))
-    training = Training.of(params, [stream], [draft.shuffle_seed])
+    settle_for(params, machine)
+    tokenizer = inputs.one("tokenizer")
+    streams = streams_of(inputs, params, tokenizer)
+    index = streams[0].index
+    draft = _promise(params, streams, digest_file(tokenizer.path / "tokenizer.json"))
+    training = Training.of(params, streams, [data.shuffle_seed for data in draft.data])
 
     def save(model: "Decoder", folder: Path) -> None:
         save_pretrained(model, folder, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)
 
-    train_committed(training, draft, out, machine, save=save)
+    train_committed(training, draft, out, machine, save=save, mix=mix_of(training.plan, training.data))
 
 
-def _promise(params: PretrainParameters, stream: TokenStream, tokenizer: str) -> Commitment:
+def _promise(params: PretrainParameters, streams: Sequence[TokenStream], tokenizer: str) -> Commitment:
     """The commitment, but for the initial state, which needs a model."""
-    parameters = params.model_dump(mode="json")
-    tokens, offsets = trees(stream.folder, stream.index)
+    first, *further = phase_data(streams, params.seed)
     return Commitment(
         step=NAME,
         version=VERSION,
-        parameters=parameters,
+        parameters=params.model_dump(mode="json"),
         tokenizer=tokenizer,
-        tokens=tokens,
-        offsets=offsets,
-        shuffle_seed=shuffle_seed(tokens.root, params.seed),
+        **dict(first),
+        further=tuple(further) or None,
         initial_state="",
     )
+
+
+def streams_of(inputs: Inputs, params: PhasedSettings, tokenizer: Artifact) -> list[TokenStream]:
+    """The tokens of each phase, in order; InputError if another tokenizer made them."""
+    given = inputs.all("tokens")
+    streams = [TokenStream.open(artifact.path) for artifact in given]
+    for stream in streams:
+        check_tokenizer(tokenizer, stream.index)
+    phases = params.all_phases
+    return streams * len(phases) if len(streams) == 1 else streams
 
 
 def check_tokenizer(tokenizer: Artifact, index: ShardIndex) -> None:

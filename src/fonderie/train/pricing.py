@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fonderie.core.recipe import Call, Recipe
-from fonderie.train.duration import steps_in
 from fonderie.train.parameters import PretrainParameters
+from fonderie.train.training import plan_of
+from fonderie.train.view.view import flops_until
 
 STEP = "train.pretrain"
 
@@ -57,14 +58,14 @@ def price(call: str, params: Any, vocabulary: int, assumptions: Assumptions) -> 
     """The estimate of one training with a vocabulary of this size."""
     assert isinstance(params, PretrainParameters)
     config = params.config_for(vocabulary)
-    if "epoch" in params.duration:
+    phases = params.all_phases
+    if any(phase.depends_on_data for phase in phases):
         return Price(call, config.parameters, None, None, None, None, None)
-    steps = steps_in(params.duration, batch=params.batch, context=params.context, sequences=1)
-    tokens = steps * params.batch * params.context
-    flops = float(tokens * config.flops_per_token)
+    plan = plan_of(params, [1] * len(phases))
+    flops = float(flops_until(config, plan, plan.steps))
     hours = flops / (assumptions.peak_flops * assumptions.mfu) / 3600
     energy = hours * assumptions.gpu_watts * assumptions.pue / 1e3
-    return Price(call, config.parameters, steps, tokens, flops, hours, energy)
+    return Price(call, config.parameters, plan.steps, plan.tokens, flops, hours, energy)
 
 
 def _vocabulary(call: Call, calls: Mapping[str, Call]) -> int:

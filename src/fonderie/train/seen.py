@@ -1,34 +1,88 @@
 """Which optimizer steps saw which tokens: the data order, read backwards. Imports no torch."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fonderie.core.step import Artifact
 from fonderie.train.loader import sequences_in
 from fonderie.train.order import position_of
+from fonderie.train.ramp import BatchSizes
 
 DERIVED = "parameters.json"
-"""The model artifact's file with every size and setting in full, written by train.pretrain."""
+"""The model artifact's file with every size and setting in full, written by train/committed.py."""
+TOKENS = "tokens"
+"""The port of the packed tokens of a training."""
 
 
-def steps_that_saw(model: Artifact, stream_tokens: int, start: int, stop: int) -> list[int]:
+@dataclass(frozen=True)
+class Order:
+    """In which order a phase saw a stream."""
+
+    context: int
+    sizes: BatchSizes
+    seed: int
+    steps: int
+    before: int
+    """Steps of the phases before."""
+
+
+def orders(model: Artifact) -> Iterator[tuple[Artifact, Order]]:
+    """The tokens and the order of each phase of a training on packed tokens; nothing for any other model."""
+    tokens = model.upstream.get(TOKENS, ())
+    if not tokens or not (model.path / DERIVED).is_file():
+        return
+    derived = json.loads((model.path / DERIVED).read_bytes())["training"]
+    phases = derived.get("phases") or ([_before_phases(derived)] if "sequences_per_epoch" in derived else [])
+    for number, phase in enumerate(phases):
+        order = Order(
+            phase["context"],
+            BatchSizes(**phase["batch"]),
+            phase["shuffle_seed"],
+            phase["steps"],
+            phase["first_step"] - 1,
+        )
+        yield tokens[0] if len(tokens) == 1 else tokens[number], order
+
+
+def epochs_in(derived: dict[str, Any]) -> list[int]:
+    """Sequences in an epoch of each phase, from what parameters.json says of the training."""
+    phases = derived.get("phases") or [derived]
+    return [int(phase["sequences_per_epoch"]) for phase in phases]
+
+
+def _before_phases(derived: dict[str, Any]) -> dict[str, Any]:
+    """The one phase of what versions 1 and 2 of train.pretrain wrote; stores and releases still hold it."""
+    # Version 1 ordered the data by `seed` itself.
+    seed = derived.get("shuffle_seed", derived["seed"])
+    sizes = {"size": derived["batch"]}
+    return {**derived, "batch": sizes, "shuffle_seed": seed, "first_step": 1}
+
+
+def steps_that_saw(model: Artifact, packed: Artifact, stream_tokens: int, start: int, stop: int) -> list[int]:
     """The steps, in order and from 1, whose batch held a token of positions start to stop, as input or target.
 
-    `model` comes from train.pretrain on a stream of `stream_tokens` tokens.
+    The positions are those of the tokens artifact `packed`, of `stream_tokens` tokens.
     """
-    derived = json.loads((model.path / DERIVED).read_bytes())["training"]
-    context, batch, steps = (derived[name] for name in ("context", "batch", "steps"))
-    # Version 1 of train.pretrain ordered the data by `seed` itself; stores still hold what it made.
-    seed = derived.get("shuffle_seed", derived["seed"])
-    n = sequences_in(stream_tokens, context)
+    found: set[int] = set()
+    for tokens, order in orders(model):
+        if tokens.key == packed.key:
+            found.update(_steps(order, stream_tokens, start, stop))
+    return sorted(found)
+
+
+def _steps(order: Order, stream_tokens: int, start: int, stop: int) -> Iterator[int]:
+    context, n = order.context, sequences_in(stream_tokens, order.context)
     # Sequence i is tokens i·T … i·T + T: its last token is also the first of the next one.
     first, last = max(0, -(-(start - context) // context)), min(n - 1, (stop - 1) // context)
     if start >= stop or first > last:
-        return []
+        return
     sequences = np.arange(first, last + 1)
-    epochs = -(-steps * batch // n)
-    seen = np.concatenate(
-        [epoch * n + position_of(sequences, n, seed, epoch) for epoch in range(epochs)] or [sequences[:0]]
-    )
-    return sorted({int(position) // batch + 1 for position in seen if position < steps * batch})
+    taken = order.sizes.until(order.steps)
+    for epoch in range(-(-taken // n)):
+        for position in epoch * n + position_of(sequences, n, order.seed, epoch):
+            if position < taken:
+                yield order.before + order.sizes.step_of(int(position))

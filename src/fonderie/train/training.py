@@ -1,7 +1,7 @@
 """A training as parameters and tokens settle it before anything is learnt: for its maker, and for an auditor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,12 +12,11 @@ from fonderie.model.config import ModelConfig
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.batch import Batch
 from fonderie.train.commitment import COMMITMENT, Commitment, parse_commitment
-from fonderie.train.duration import steps_in
 from fonderie.train.loader import Batches
 from fonderie.train.parameters import SIZES, PretrainParameters
-from fonderie.train.plan import Phase, Plan
+from fonderie.train.plan import Plan
 from fonderie.train.ramp import BatchSizes
-from fonderie.train.schedule import Schedule
+from fonderie.train.settings import PhasedSettings, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,11 +39,7 @@ class Training:
     @classmethod
     def of(cls, params: PretrainParameters, streams: Sequence[TokenStream], shuffle_seeds: Sequence[int]) -> Self:
         """The training of parameters on a stream for each phase; InputError if one is too short for a sequence."""
-        plan = plan_of(params, [sequences_in_epoch(stream, params) for stream in streams])
-        data = tuple(
-            Batches(stream, phase.context, phase.sizes, seed)
-            for stream, phase, seed in zip(streams, plan.phases, shuffle_seeds, strict=True)
-        )
+        data, plan = read_phases(params, streams, shuffle_seeds)
         return cls(params, params.config_for(streams[0].index.vocabulary), data, plan)
 
     @classmethod
@@ -54,7 +49,7 @@ class Training:
         InputError if the parameters are none. That the shards are those of the commitment is not checked here.
         """
         streams = [TokenStream.open(folder) for folder in tokens]
-        return cls.of(parameters_of(commitment), streams, [commitment.shuffle_seed])
+        return cls.of(parameters_of(commitment), streams, [data.shuffle_seed for data in commitment.data])
 
     def batches(self, step: int) -> Batch:
         """The batch of a step, counted through the phases."""
@@ -62,11 +57,17 @@ class Training:
         return self.data[number](own)
 
     def fresh(self, device: str) -> "tuple[Decoder, Optimizer]":
-        """The model with its initial weights, and its optimizer before the first step."""
+        """The model with its initial weights, and its optimizer before the first step; on "meta", the shapes alone."""
+        import torch
+
         from fonderie.model.transformer import Decoder
         from fonderie.train.optim import make_optimizer
 
-        model = Decoder(self.config, seed=self.params.seed).to(device)
+        if device == "meta":
+            with torch.device("meta"):
+                model = Decoder(self.config)
+        else:
+            model = Decoder(self.config, seed=self.params.seed).to(device)
         return model, make_optimizer(model, self.params)
 
     def objective(self, model: "Decoder", part: "Part", plan: Plan) -> "Tensor":
@@ -81,19 +82,56 @@ class Training:
 
     def derived(self) -> dict[str, Any]:
         """Every setting of the training, those included that follow from the tokens."""
-        (batches,) = self.data
         return {
-            **self.params.model_dump(mode="json", exclude={"depth", *SIZES}),
-            "shuffle_seed": batches.seed,
+            **self.params.model_dump(mode="json", exclude={"depth", "phases", *SIZES}),
             "steps": self.plan.steps,
             "tokens": self.plan.tokens,
-            "sequences_per_epoch": batches.sequences,
+            "phases": derived_phases(self.plan, self.data),
         }
 
 
-def sequences_in_epoch(stream: TokenStream, params: PretrainParameters) -> int:
-    """Sequences in one epoch of a stream."""
-    return Batches(stream, params.context, BatchSizes(1), 0).sequences
+def read_phases(
+    params: PhasedSettings, streams: Sequence[TokenStream], shuffle_seeds: Sequence[int]
+) -> tuple[tuple[Batches, ...], Plan]:
+    """The batches of each phase, and the plan; InputError for a stream shorter than a sequence.
+
+    One stream for each phase, in order.
+    """
+    alone = BatchSizes(1)
+    contexts = [phase.context or params.context for phase in params.all_phases]
+    epochs = [Batches(*read, alone, 0).sequences for read in zip(streams, contexts, strict=True)]
+    plan = plan_of(params, epochs)
+    goldfish = None if params.goldfish_every is None else (params.goldfish_every, params.goldfish_context)
+    data = tuple(
+        Batches(
+            stream,
+            phase.context,
+            phase.sizes,
+            seed,
+            begins=stream.index.bos if params.intra_document else None,
+            goldfish=goldfish,
+        )
+        for stream, phase, seed in zip(streams, plan.phases, shuffle_seeds, strict=True)
+    )
+    return data, plan
+
+
+def derived_phases(plan: Plan, data: Sequence[Batches]) -> list[dict[str, Any]]:
+    """What settles each phase's order, for parameters.json: by it, anyone can tell which step saw which token."""
+    return [
+        {
+            "name": phase.name,
+            "first_step": end - phase.steps + 1,
+            "steps": phase.steps,
+            "tokens": phase.tokens_until(phase.steps),
+            "context": phase.context,
+            "rope_theta": phase.rope_theta,
+            "batch": asdict(phase.sizes),
+            "shuffle_seed": batches.seed,
+            "sequences_per_epoch": batches.sequences,
+        }
+        for phase, end, batches in zip(plan.phases, plan.ends, data, strict=True)
+    ]
 
 
 def read_commitment(path: Path) -> Commitment:
@@ -115,24 +153,22 @@ def parameters_of(commitment: Commitment) -> PretrainParameters:
         raise InputError(f"{COMMITMENT}: no training has these parameters: {first['msg']}") from error
 
 
-def plan_of(params: PretrainParameters, sequences: Sequence[int]) -> Plan:
-    """What the loop is asked to do, where an epoch of each phase has so many sequences."""
-    steps = steps_in(params.duration, batch=params.batch, context=params.context, sequences=sequences[0])
-    schedule = Schedule(
-        kind=params.schedule,
-        steps=steps,
-        peak=params.learning_rate,
-        warmup=round(params.warmup * steps),
-        decay=round(params.decay * steps),
-        final=params.final,
-    )
-    phase = Phase("main", schedule, BatchSizes(params.batch), params.context, params.accumulation)
+def plan_of(params: Settings, sequences: Sequence[int]) -> Plan:
+    """What the loop is asked to do, where an epoch of each phase has so many sequences; InputError if it cannot."""
+    try:
+        phases = tuple(stretch.settle(epoch) for stretch, epoch in zip(params.all_phases, sequences, strict=True))
+    except ValueError as error:
+        raise InputError(f"the training cannot be planned: {error}") from error
     return Plan(
-        phases=(phase,),
+        phases=phases,
         clip=params.clip,
         seed=params.seed,
         precision=params.precision,
         compile=params.compile,
+        deterministic=params.deterministic,
+        portable=params.portable,
         checkpoint_every=params.checkpoint_every,
-        checkpoints_kept=params.checkpoints_kept,
+        checkpoints_kept=None if params.checkpoints_kept == "all" else params.checkpoints_kept,
+        checkpoint_dense_until=params.checkpoint_dense_until,
+        z_loss=params.z_loss,
     )

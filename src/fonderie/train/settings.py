@@ -1,0 +1,239 @@
+"""What every training step can be asked beside its model and its data. Imports no torch.
+
+`Settings` is one stretch of training; `PhasedSettings` may have several, each with its own data, length and rates.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from fonderie.core.step import Parameters
+from fonderie.train.duration import Duration, Share, Span, parse, sequences_of, steps_in, steps_of
+from fonderie.train.kernels import ComputeParameters
+from fonderie.train.plan import Phase
+from fonderie.train.ramp import BatchSizes
+from fonderie.train.schedule import Kind, Schedule
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+OptimizerKind = Literal["adamw", "muon"]
+MAIN = "main"
+"""The name of the only phase of a training that names none."""
+
+
+class RampParameters(Parameters):
+    """A batch that grows: see train/ramp.py."""
+
+    start: PositiveInt
+    """Sequences of the first step."""
+    by: PositiveInt
+    """Sequences that each increment adds, up to `batch`."""
+    over: Duration
+    """How long it grows: "10M sequences" or "41B tokens"."""
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if parse(self.over)[1] not in ("sequence", "token"):
+            raise ValueError(f"over = {self.over!r} must be in sequences or tokens")
+        return self
+
+
+class Settings(ComputeParameters):
+    """How long and how fast a model learns."""
+
+    context: Annotated[int, Field(ge=2)] = 256
+    """Tokens per sequence, in training and after."""
+    duration: Duration = "1 epoch"
+    """How long to train: "250M tokens", "2 epochs", "10M sequences" or "800 steps", rounded up to whole steps."""
+    batch: PositiveInt = 16
+    """Sequences per optimizer step."""
+    batch_ramp: RampParameters | None = None
+    """Smaller batches at first, such as { start = 256, by = 64, over = "10M sequences" } up to `batch`."""
+    accumulation: PositiveInt = 1
+    """Micro-batches that a batch is cut into, to save memory. Changes the bits, so it is part of the request."""
+    learning_rate: PositiveFloat = 3e-3
+    """Peak learning rate, reached at the end of warm-up. The default suits widths of 128 to 256; wider models want
+    less (docs/log/0002-demo-hyperparameters.md)."""
+    schedule: Kind = "cosine"
+    """Shape of the learning rate: "cosine", "linear", "wsd", "wsd_linear" or "constant"; see train/schedule.py."""
+    warmup: Span = 0.05
+    """Over how long the learning rate rises: a share of the steps, or a duration."""
+    decay: Span = 0.2
+    """Over how long it falls at the end, for wsd: a share of the steps, or a duration."""
+    final: Share = 0.0
+    """Share of the peak learning rate left after the last step."""
+    optimizer: OptimizerKind = "adamw"
+    """ "adamw", or "muon" for the matrices of the blocks and AdamW for the rest; see train/optim.py."""
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
+    """AdamW's moving averages (Lucie's values)."""
+    epsilon: PositiveFloat = 1e-8
+    """AdamW's guard against division by zero."""
+    momentum: Beta = 0.95
+    """Muon's moving average."""
+    weight_decay: NonNegativeFloat = 0.1
+    """Of matrices."""
+    weight_decay_embeddings: NonNegativeFloat = 0.0
+    """Of the embedding table, which is the head too where they are tied."""
+    weight_decay_norms: NonNegativeFloat = 0.0
+    """Of norms and biases."""
+    clip: PositiveFloat = 1.0
+    """Gradients are scaled down to this norm."""
+    z_loss: NonNegativeFloat = 0.0
+    """Weight of log² Z beside the loss of each target, against drifting logits; PaLM's is 1e-4 (arXiv 2204.02311,
+    section 5). The losses of the log then include it."""
+    seed: NonNegativeInt = 0
+    """Of the initial weights; the data order follows from it and from the tokens (see train/commitment.py)."""
+    checkpoint_every: PositiveInt = 200
+    """Steps between checkpoints: what a crash can cost, and how long a segment is that others can replay."""
+    checkpoint_dense_until: NonNegativeInt = 0
+    """Checkpoints also after steps 1, 2, 4, 8, … up to this one; Pythia's is 512 (arXiv 2304.01373)."""
+    checkpoints_kept: NonNegativeInt | Literal["all"] = 1
+    """Checkpoints that stay in the artifact: so many of the latest, the state before the first step being one of
+    them, or "all". The end of a phase always stays."""
+
+    @property
+    def all_phases(self) -> tuple["PhaseParameters", ...]:
+        """Every phase complete; `rope_theta` may still be None, for the model's own."""
+        inherited = {name: getattr(self, name, None) for name in PhaseParameters.model_fields if name != "name"}
+        return (PhaseParameters(name=MAIN, **inherited),)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.optimizer != "muon" and self.momentum != type(self).model_fields["momentum"].default:
+            raise ValueError(f'momentum is Muon\'s: optimizer = "{self.optimizer}" has none')
+        _check_stretch(self)
+        return self
+
+
+class DataSettings(Settings):
+    """How packed tokens are read, for the steps that learn from running text."""
+
+    intra_document: bool = False
+    """A position attends only to positions of its own document, not to what happened to be packed before it."""
+    goldfish_every: Annotated[int, Field(ge=2)] | None = None
+    """Goldfish loss: one target in so many does not count (the paper's k, 4), always after the same tokens, so that
+    no text is learnt by heart (arXiv 2406.10209)."""
+    goldfish_context: PositiveInt = 13
+    """How many tokens before a target decide whether it counts (the paper's h)."""
+
+    @model_validator(mode="after")
+    def _goldfish_asked_for(self) -> Self:
+        if self.goldfish_every is None and self.goldfish_context != 13:
+            raise ValueError("goldfish_context is of no use without goldfish_every")
+        return self
+
+
+class PhaseParameters(Parameters):
+    """One phase. What it leaves out is as the call has it."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+    """Such as "main" or "annealing": the model after it is "<call>@<name>"."""
+    duration: Duration
+    """How long it lasts."""
+    context: Annotated[int, Field(ge=2)] | None = None
+    """Tokens per sequence."""
+    rope_theta: PositiveFloat | None = None
+    """Base of the rotary position frequencies; raise it with the context."""
+    batch: PositiveInt | None = None
+    """Sequences per optimizer step."""
+    batch_ramp: RampParameters | None = None
+    """Smaller batches at first. Only a phase's own: the call's is for a training without phases."""
+    accumulation: PositiveInt | None = None
+    """Micro-batches that a batch is cut into."""
+    learning_rate: PositiveFloat | None = None
+    """Peak learning rate of the phase."""
+    schedule: Kind | None = None
+    """Shape of the learning rate."""
+    warmup: Span | None = None
+    """Over how long it rises from zero; 0 begins at the peak."""
+    decay: Span | None = None
+    """Over how long it falls at the end, for wsd."""
+    final: Share | None = None
+    """Share of the peak left after the last step."""
+
+    @model_validator(mode="after")
+    def _no_step(self) -> Self:
+        if self.name.startswith("step-"):
+            raise ValueError(f"'{self.name}' is how the checkpoint after a step is called, not a phase")
+        return self
+
+    @property
+    def depends_on_data(self) -> bool:
+        """Whether its length is in epochs: then it depends on how many tokens there are."""
+        lengths = (self.duration, self.warmup, self.decay)
+        return any(isinstance(length, str) and parse(length)[1] == "epoch" for length in lengths)
+
+    def settle(self, epoch: int) -> Phase:
+        """The plan of a complete phase, where an epoch has so many sequences; ValueError if it cannot be."""
+        assert self.batch
+        assert self.context
+        assert self.accumulation
+        assert self.learning_rate
+        assert self.schedule
+        assert self.final is not None
+        sizes, ramp, context = BatchSizes(self.batch), self.batch_ramp, self.context
+        if ramp is not None:
+            over = sequences_of(ramp.over, context=context, epoch=epoch)
+            sizes = BatchSizes(self.batch, ramp.start, ramp.by, over)
+        steps = steps_in(self.duration, sizes, context=context, sequences=epoch)
+        warmup = steps_of(self.warmup or 0.0, steps, sizes, context=context, sequences=epoch)
+        decay = 0
+        if self.schedule.startswith("wsd"):
+            decay = steps_of(self.decay or 0.0, steps, sizes, context=context, sequences=epoch)
+        if warmup + decay > steps + 1:  # two shares that make up the whole may both be rounded up
+            raise ValueError(
+                f"{warmup:,} steps of warm-up and {decay:,} of decay are more than the {steps:,} of all"
+            )
+        schedule = Schedule(self.schedule, steps, self.learning_rate, warmup, decay, self.final)
+        return Phase(self.name, schedule, sizes, context, self.accumulation, self.rope_theta)
+
+
+class PhasedSettings(DataSettings):
+    """A training in one stretch, or in phases."""
+
+    phases: tuple[PhaseParameters, ...] = ()
+    """Phases, one after the other, each a table [[<call>.phases]]; `duration` is then theirs alone. Input `tokens`
+    names one call for all of them, or a list of one for each."""
+
+    @property
+    def all_phases(self) -> tuple[PhaseParameters, ...]:
+        """Every phase complete, one if the recipe names none; `rope_theta` may still be None: the model's own."""
+        (whole,) = super().all_phases
+        return tuple(
+            PhaseParameters(**{**dict(whole), **{key: value for key, value in phase if value is not None}})
+            for phase in self.phases
+        ) or (whole,)
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Self:
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two phases have the same name: {', '.join(names)}")
+        fields = type(self).model_fields
+        for name in ("duration", "batch_ramp"):
+            if self.phases and getattr(self, name) != fields[name].default:
+                raise ValueError(f"{name} is each phase's own: give it in [[phases]]")
+        for phase in self.all_phases:
+            try:
+                _check_stretch(phase)
+                if not phase.depends_on_data:
+                    phase.settle(epoch=1)
+            except ValueError as error:
+                raise ValueError(f"phase {phase.name}: {error}") from error
+        return self
+
+
+def _check_stretch(stretch: Settings | PhaseParameters) -> None:
+    """ValueError for what cannot be, within one schedule."""
+    batch, ramp, accumulation = stretch.batch, stretch.batch_ramp, stretch.accumulation
+    warmup, decay, schedule = stretch.warmup, stretch.decay, stretch.schedule
+    if batch is None or accumulation is None:  # a phase as the recipe gives it: judged once it is complete
+        return
+    if ramp is not None and ramp.start > batch:
+        raise ValueError(f"batch_ramp starts with {ramp.start} sequences, more than batch = {batch}")
+    smallest = batch if ramp is None else ramp.start
+    if accumulation > smallest:
+        raise ValueError(f"accumulation {accumulation} is more than the {smallest} sequences of a batch")
+    if isinstance(warmup, float) and isinstance(decay, float) and schedule is not None:
+        falling = decay if schedule.startswith("wsd") else 0
+        if warmup + falling > 1:
+            raise ValueError(f"warmup {warmup} and decay {decay} are more than the whole training")
