@@ -30,9 +30,12 @@ STEPS = {
     "tokens.import": "fonderie.train.imported:import_tokenizer",
     "model.import": "fonderie.train.imported:import_model",
     "train.pretrain": "fonderie.train.pretrain:pretrain",
+    "train.instruct": "fonderie.train.instruct:instruct",
+    "train.prefer": "fonderie.train.prefer:prefer",
     "evaluate.perplexity": "fonderie.evaluate.perplexity:perplexity",
     "evaluate.french_items": "fonderie.evaluate.french.compose:french_items",
     "evaluate.french": "fonderie.evaluate.french.step:french",
+    "evaluate.gate": "fonderie.evaluate.gate:gate",
     "evaluate.samples": "fonderie.evaluate.samples:samples",
     "release.bundle": "fonderie.release.bundle:bundle",
 }

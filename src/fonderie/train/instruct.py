@@ -1,0 +1,130 @@
+"""train.instruct: a base learns to answer, from whole conversations; only what the assistant says counts.
+
+Writes what every training does (committed.py). Which targets count follows from the tokens (tokens/examples.py), so
+that verify recomputes it, batch by batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pydantic import PositiveFloat, ValidationError
+
+from fonderie.core.errors import InputError
+from fonderie.core.machine import Machine
+from fonderie.core.step import Inputs, Output, Port, step
+from fonderie.tokens.examples import conversations_in
+from fonderie.tokens.shards import TokenStream
+from fonderie.train.batch import Batch
+from fonderie.train.commitment import COMMITMENT, Commitment
+from fonderie.train.committed import train_committed
+from fonderie.train.duration import Share
+from fonderie.train.kernels import settle_for
+from fonderie.train.plan import Plan
+from fonderie.train.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from fonderie.model.language_model import LanguageModel
+    from fonderie.train.loop import Part
+
+NAME = "train.instruct"
+VERSION = 1
+
+
+class InstructParameters(TuningSettings):
+    """How a base is instructed."""
+
+    learning_rate: PositiveFloat = 3e-5
+    """Peak learning rate. The default and `final` are Lucie-7B-Instruct's: 3e-5 down to 3e-6; small models want
+    more."""
+    final: Share = 0.1
+    """Share of the peak learning rate left after the last step."""
+    packing: bool = True
+    """Several conversations share a sequence, none reading another. A model that transformers computes cannot keep
+    them apart: false gives each a sequence of its own."""
+    texts: bool = False
+    """Let plain texts in among the conversations, all of whose tokens count: a share of what the base was trained
+    on, so that it forgets less."""
+
+
+@dataclass(frozen=True)
+class Instruction(Tuning):
+    """Sizes, conversations and plan of an instruction."""
+
+    params: InstructParameters
+
+    @classmethod
+    def of(
+        cls, params: InstructParameters, stream: TokenStream, commitment: Commitment, base: Path | None = None
+    ) -> Self:
+        """The training of parameters on a stream, in the order that a commitment names."""
+        assert commitment.special is not None
+        room = params.context + 1
+        examples = conversations_in(stream, commitment.special, room=room, long=params.long, texts=params.texts)
+        packed, plan = packed_batches(examples, params, commitment.shuffle_seed, together=params.packing)
+        return cls(params, packed, plan, base)
+
+    @classmethod
+    def committed(cls, commitment: Commitment, tokens: Sequence[Path], base: Path | None = None) -> Self:
+        """The training that a commitment names, on the token shards in a folder; InputError if it names none."""
+        (folder,) = tokens
+        return cls.of(instruct_parameters(commitment), TokenStream.open(folder), commitment, base)
+
+    def fresh(self, device: str) -> "tuple[LanguageModel, Optimizer]":
+        """The base in fp32, and an optimizer before its first step."""
+        model, optimizer = super().fresh(device)
+        if self.params.packing and not model.native:
+            raise InputError(
+                "transformers computes this base, and cannot keep conversations in one sequence apart",
+                hint="Set packing = false.",
+            )
+        return model, optimizer
+
+    def objective(self, model: "LanguageModel", part: "Part", plan: Plan) -> "Tensor":
+        """The loss of a part of a batch, summed over the assistant's tokens."""
+        from fonderie.train.loop import next_token
+
+        return next_token(model, part, plan)
+
+    def count(self, batch: Batch) -> int:
+        """The assistant's tokens in a batch."""
+        return batch.counted
+
+
+@step(
+    NAME,
+    version=VERSION,
+    parameters=InstructParameters,
+    produces="model",
+    inputs={"model": Port("model"), "tokens": Port("tokens"), "tokenizer": Port("tokenizer")},
+    resumable=True,
+)
+def instruct(inputs: Inputs, params: InstructParameters, out: Output, machine: Machine) -> None:
+    """Teach a base to answer, from conversations; statistics count them, and the assistant's tokens."""
+    from fonderie.model.convert import save_pretrained
+
+    settle_for(params, machine)
+    stream = TokenStream.open(inputs.one("tokens").path)
+    special = special_of(inputs.one("tokenizer"), stream)
+    draft = promise(NAME, VERSION, inputs, params, special=special)
+    training = Instruction.of(params, stream, draft, inputs.one("model").path)
+    index = stream.index
+
+    def save(model: "LanguageModel", folder: Path) -> None:
+        save_pretrained(model, folder, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)
+
+    out.statistics.update(training.statistics())
+    train_committed(training, draft, out, machine, save=save)
+
+
+def instruct_parameters(commitment: Commitment) -> InstructParameters:
+    """The parameters that a commitment names; InputError if they are those of no instruction."""
+    try:
+        return InstructParameters.model_validate(commitment.parameters)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise InputError(f"{COMMITMENT}: no instruction has these parameters: {first['msg']}") from error
