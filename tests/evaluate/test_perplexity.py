@@ -1,5 +1,6 @@
 import json
 import math
+import random
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact, Inputs, Output
 from fonderie.evaluate.perplexity import PerplexityParameters, also_trained_on, document_bits, perplexity, windows
 from fonderie.evaluate.perplexity import _encode as encode
-from fonderie.evaluate.score import ALL, Score
+from fonderie.evaluate.score import ALL, Score, outcomes_of, read_outcomes
 from fonderie.model.convert import load_pretrained
 from fonderie.tokens.tokenizer import Tokenizer
 
@@ -51,19 +52,19 @@ def scored(
     perplexity(Inputs(inputs), PerplexityParameters(bootstrap=100, **params), out, Machine(threads=threads))
     scores = [Score.model_validate(row) for row in json.loads((folder / "scores.json").read_bytes())]
     assert out.statistics["scores"] == [score.model_dump(mode="json") for score in scores]
-    return scores, pq.read_table(folder / "per_document.parquet").to_pylist()
+    return scores, pq.read_table(folder / "outcomes.parquet").to_pylist()
 
 
-def test_batch_and_threads_change_nothing(small: Build, tmp_path: Path) -> None:
+def test_no_bit_depends_on_what_else_is_evaluated_nor_on_threads(small: Build, tmp_path: Path) -> None:
     held = small.result.artifacts["held"]
-    reference, rows = scored(small, tmp_path / "one", held, batch=1)
-    for number, (batch, threads) in enumerate([(2, 1), (7, 2), (500, 2)]):
-        others, other_rows = scored(small, tmp_path / str(number), held, batch=batch, threads=threads)
-        for score, other in zip(reference, others, strict=True):
-            assert other.value == pytest.approx(score.value, rel=1e-6)
-            assert (other.low, other.high) == pytest.approx((score.low, score.high), rel=1e-6)
-        for row, other_row in zip(rows, other_rows, strict=True):
-            assert other_row["bits"] == pytest.approx(row["bits"], rel=1e-6)
+    _, reference = scored(small, tmp_path / "all", held)
+    found = {row["id"]: row["value"] for row in reference}
+    texts = [item for path in shard_paths(held.path) for item in read_documents(path)]
+    rng = random.Random(3)
+    for number, threads in enumerate((1, 2, 2)):
+        some = rng.sample(texts, k=(1, 7, len(texts))[number])
+        _, rows = scored(small, tmp_path / str(number), documents(tmp_path / f"in-{number}", [some]), threads)
+        assert {row["id"]: row["value"] for row in rows} == {item.id: found[item.id] for item in some}
 
 
 def test_bits_are_those_of_one_token_after_the_other(small: Build) -> None:
@@ -80,7 +81,6 @@ def test_bits_are_those_of_one_token_after_the_other(small: Build) -> None:
         [longest, shortest],
         context=64,
         stride=16,
-        batch=3,
         machine=Machine(),
     )
     for item, bits in zip([longest, shortest], found, strict=True):
@@ -100,8 +100,17 @@ def test_scores_add_up_and_say_how(small: Build) -> None:
         Score.model_validate(row)
         for row in json.loads((small.result.artifacts["scores"].path / "scores.json").read_bytes())
     ]
-    assert [score.source for score in scores] == [ALL, "letters", "toy"]
-    whole, *parts = scores
+    of = [(score.source, score.language) for score in scores]
+    assert of == [(ALL, None), (ALL, "fr"), (ALL, "und"), ("letters", None), ("toy", "fr")]
+    whole, *languages, first, second = scores
+    parts = [first, second]
+    assert sum(score.n for score in languages) == whole.n
+    outcomes = read_outcomes(small.result.artifacts["scores"].path)
+    for score in scores:
+        made_of = outcomes_of(score, outcomes)
+        assert len(made_of) == score.n
+        ratio = sum(outcome.value for outcome in made_of) / sum(outcome.weight for outcome in made_of)
+        assert score.value == pytest.approx(ratio, abs=1e-6)
     held = [item for path in shard_paths(small.result.artifacts["held"].path) for item in read_documents(path)]
     assert whole.n == sum(part.n for part in parts) == len(held)
     assert whole.size_bytes == sum(len(item.text.encode()) for item in held)
@@ -130,7 +139,7 @@ def test_a_document_of_no_text_counts_for_nothing(small: Build, tmp_path: Path) 
     held = documents(tmp_path / "in", [[document(""), document("Le chat."), document("é")]])
     scores, rows = scored(small, tmp_path / "out", held)
     assert [score.n for score in scores] == [2, 2]
-    assert [row["size_bytes"] for row in rows] == [8, 2]
+    assert [row["weight"] for row in rows] == [8, 2]
 
 
 def test_it_runs_outside_a_store_as_any_step(small: Build, tmp_path: Path) -> None:
@@ -150,5 +159,6 @@ def test_documents_trained_on_are_counted(small: Build) -> None:
         item.id for path in shard_paths(small.result.artifacts["training"].path) for item in read_documents(path)
     }
     assert small.result.artifacts["scores"].manifest.statistics["also_trained_on"] == 0
-    assert also_trained_on(model, held | set(list(trained)[:3])) == 3
-    assert also_trained_on(model, trained) == len(trained)
+    some = set(list(trained)[:3])
+    assert also_trained_on(model, held | some) == some
+    assert also_trained_on(model, trained) == trained

@@ -23,6 +23,7 @@ from fonderie.release.bill import BILL, PROFILES, describe, write_bill
 from fonderie.release.bill_elements import NO_ASSERTION, Elements, spdx_expression
 from fonderie.release.facts import UNKNOWN_TIME
 from fonderie.release.publisher import Provider, Publisher
+from fonderie.release.tables import about
 
 # "External properties cardinality updates" and minimal counts of the specification, version 3.0.1, by class.
 MANDATORY = {
@@ -99,7 +100,7 @@ def test_the_model_is_trained_and_tested_on_what_the_manifests_say(bill: Bill, s
     }
     scored = {score.source for score in report.scores} - {ALL}
     assert {item.name for item in tested} == {f"held-out documents of {name}" for name in scored}
-    assert {entry.key for entry in model.ai_metric} == {f"{score.name}, {score.source}" for score in report.scores}
+    assert {entry.key for entry in model.ai_metric} == {f"{score.name}, {about(score)}" for score in report.scores}
     settings = {entry.key: entry.value for entry in model.ai_hyperparameter}
     assert settings["base.learning_rate"] == "0.003"
     assert settings["base.flops"] == str(report.trainings[0].statistics["flops"])

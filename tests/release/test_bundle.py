@@ -124,7 +124,7 @@ def test_two_evaluations_are_two_files(tmp_path: Path) -> None:
     first, second = (json.loads((made.release / name).read_bytes()) for name in ("scores.json", "scores-2.json"))
     assert "windows of 64" in first[0]["method"]
     assert "windows of 32" in second[0]["method"]
-    assert len(json.loads((made.release / "report.json").read_bytes())["scores"]) == 6
+    assert len(json.loads((made.release / "report.json").read_bytes())["scores"]) == 10
     assert verify(made.release).ok
 
 

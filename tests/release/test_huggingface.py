@@ -53,7 +53,7 @@ def test_the_hub_reads_the_card(small: Build) -> None:
     data = hub.ModelCard.load(small.release / "README.md", ignore_metadata_errors=False).data
     head = data.to_dict()
     assert (head["license"], head["language"], head["library_name"]) == ("apache-2.0", ["fr"], "transformers")
-    assert [result.metric_type for result in data.eval_results] == ["bits_per_byte"] * 3
+    assert [result.metric_type for result in data.eval_results] == ["bits_per_byte"] * 5
     assert data.eval_results[0].dataset_name == "held-out documents of all sources"
 
 

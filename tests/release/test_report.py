@@ -78,7 +78,7 @@ def test_the_terminal_and_the_file_hold_the_same_tables(small: Build) -> None:
     console.print(render(report.model_copy(update={"warnings": ("RESTRICTED DATA: [red]x[/red]",)})))
     text = console.export_text()
     assert text.index("RESTRICTED DATA: [red]x[/red]") < text.index("Sources")
-    for title in ("What was dropped", "Training", "Evaluation on held-out documents", "Lineage"):
+    for title in ("What was dropped", "Training", "Evaluation", "Lineage"):
         assert title in text
         assert title in to_markdown(report)
 

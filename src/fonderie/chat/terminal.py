@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from fonderie.core.errors import InputError, ReleaseError, UsageError
+from fonderie.evaluate.gate import Gate, in_words
+from fonderie.release.gate import refuse_failed
 from fonderie.tokens.conversation import Turn
 from fonderie.tokens.tokenizer import Tokenizer
 from fonderie.trace.output_filter import OutputFilter
@@ -111,19 +113,28 @@ class Conversation:
             first += 2
 
 
-def chat(release: Path, settings: Settings, *, as_json: bool, output_filters: Sequence[Path] = ()) -> int:
+def chat(
+    release: Path,
+    settings: Settings,
+    *,
+    as_json: bool,
+    output_filters: Sequence[Path] = (),
+    i_know_it_failed: str | None = None,
+) -> int:
     """Talk until the person leaves; with `as_json`, answer each line of standard input by one JSON object.
 
     No answer is shown that repeats a passage on one of the `output_filters`, as `fonderie erase` writes them.
+    ReleaseError if the release failed its gate and `i_know_it_failed` does not say why it is shown all the same.
     """
     about = _about(release)
+    gate = refuse_failed(release, i_know_it_failed, action="fonderie chat")
     output_filter = OutputFilter.load(*output_filters) if output_filters else None
     conversation = open_conversation(release, settings)
     conversation.output_filter = output_filter
     if as_json:
         return _answer_lines(conversation, about, sys.stdin, sys.stdout)
     console = Console(highlight=False)
-    _introduce(about, release, console)
+    _introduce(about, release, console, gate)
     return _talk(conversation, console)
 
 
@@ -165,7 +176,9 @@ def _about(release: Path) -> dict[str, Any]:
     return {**about, "findings": findings}
 
 
-def _introduce(about: dict[str, Any], release: Path, console: Console) -> None:
+def _introduce(about: dict[str, Any], release: Path, console: Console, gate: Gate | None) -> None:
+    for line in gate.failed if gate else ():
+        console.print(f"[bold red]FAILED ITS GATE[/bold red] {escape(in_words(line))}")
     failed = [finding["summary"] for finding in about["findings"] if finding["verdict"] == "fail"]
     for summary in failed:
         console.print(f"[bold red]NOT FREE[/bold red] {escape(summary)}")

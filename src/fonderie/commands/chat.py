@@ -27,6 +27,11 @@ def add(verbs: Any) -> None:
         metavar="FILE",
         help="show no answer that repeats a passage of it (output-filter.json of `fonderie erase`)",
     )
+    parser.add_argument(
+        "--i-know-it-failed",
+        metavar="REASON",
+        help="talk with a release that failed its gate; who, when and why is recorded beside it",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a turn; questions from standard input")
     parser.set_defaults(command=_chat)
 
@@ -41,4 +46,10 @@ def _chat(options: argparse.Namespace) -> int:
         seed=options.seed,
         threads=options.threads,
     )
-    return chat(options.release, settings, as_json=options.json, output_filters=options.output_filter)
+    return chat(
+        options.release,
+        settings,
+        as_json=options.json,
+        output_filters=options.output_filter,
+        i_know_it_failed=options.i_know_it_failed,
+    )

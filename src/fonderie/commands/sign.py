@@ -48,6 +48,9 @@ def _sign(options: argparse.Namespace) -> int:
         raise UsageError("sign what? No release is named", hint="fonderie sign RELEASE --key FILE")
     if options.passphrase:
         raise UsageError("--passphrase goes with --new-key", hint="A locked key asks for its own when it signs.")
+    from fonderie.evaluate.gate import in_words
+    from fonderie.release.gate import read_gate
+
     screen = console()
     machine = Machine(reporter=Silent() if options.json else Terminal(screen))
     if options.format == "dsse":
@@ -58,10 +61,14 @@ def _sign(options: argparse.Namespace) -> int:
         from fonderie.release.signing.openssf import sign_bundle
 
         path = sign_bundle(options.release, options.key, options.out, ask=_ask, machine=machine)
+    gate = read_gate(options.release)  # a signature shows nobody the model: it is not refused, and says so
     if options.json:
-        print_json({"signature": str(path), "format": options.format})
+        print_json({"signature": str(path), "format": options.format, "gate_passed": gate.passed if gate else None})
         return 0
     screen.print(f"Signed: {escape(str(path))}", highlight=False, soft_wrap=True)
+    for line in gate.failed if gate else ():
+        text = f"What you signed FAILED its gate: {in_words(line)}"
+        screen.print(f"[bold red]{escape(text)}[/bold red]", highlight=False, soft_wrap=True)
     screen.print(
         f"Check it: fonderie verify {escape(str(options.release))} --key PUBLIC_KEY",
         highlight=False,

@@ -22,6 +22,7 @@ from fonderie.core.errors import InputError, NoSourceError, RecipeError
 from fonderie.core.hub_files import SCHEME, hub_sources
 from fonderie.core.manifest import describe_file
 from fonderie.core.step import Parameters, Policy, Source, Step, fields_with_role
+from fonderie.core.wiring import check_wiring, did_you_mean, implied, in_running_order, unknown
 
 RESERVED_TABLES = ("recipe", "policy")
 _CALL_NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -77,7 +78,7 @@ class Recipe:
     def upstream_of(self, name: str) -> list[str]:
         """A call and all it needs, in running order; RecipeError if there is no such call."""
         if name not in self.calls:
-            raise _unknown("call", name, self.calls, self.path)
+            raise unknown("call", name, self.calls, self.path)
         needed = {name}
         for other in reversed(list(self.calls)):
             if other in needed:
@@ -104,9 +105,10 @@ def load_recipe(path: Path, overrides: Sequence[str], find_step: Callable[[str],
         _apply(tables, override)
     policy = _validate(Policy, tables.policy, "policy", path)
     assert isinstance(policy, Policy)
-    calls = {name: _call(name, table, tables, policy, find_step) for name, table in tables.calls.items()}
+    all_tables = {**tables.calls, **dict(implied(tables.calls.values()))}
+    calls = {name: _call(name, table, tables, policy, find_step) for name, table in all_tables.items()}
     for call in calls.values():
-        _check_wiring(call, calls, path)
+        check_wiring(call, calls, path)
     return Recipe(
         name=path.stem,
         path=path,
@@ -115,7 +117,7 @@ def load_recipe(path: Path, overrides: Sequence[str], find_step: Callable[[str],
         description=str(tables.head.get("description", "")),
         data_elsewhere=tables.head.get("data_elsewhere", False) is True,
         policy=policy,
-        calls=_in_running_order(calls, path),
+        calls=in_running_order(calls, path),
         overrides=tuple(overrides),
         tombstones_folder=Path.cwd() if ("policy", "tombstones") in tables.overridden else path.parent,
     )
@@ -160,7 +162,7 @@ def _apply(tables: _Tables, override: str) -> None:
     elif call in tables.calls:
         table = tables.calls[call]
     else:
-        raise _unknown("call", call, tables.calls, tables.path)
+        raise unknown("call", call, tables.calls, tables.path)
     table[parameter] = _value(text.strip())
     tables.overridden.add((call, parameter))
 
@@ -236,7 +238,7 @@ def _explain(error: ValidationError, model: type[BaseModel], given: Mapping[str,
     if first["type"] == "extra_forbidden":
         known = _settable(owner)
         return RecipeError(
-            f"{where} has no parameter '{parameter}'{_did_you_mean(str(steps[-1]), known)}",
+            f"{where} has no parameter '{parameter}'{did_you_mean(str(steps[-1]), known)}",
             hint=f"Known: {', '.join(known)}.",
         )
     if first["type"] == "missing":
@@ -292,53 +294,6 @@ def _field_help(model: type[BaseModel], parameter: str) -> str:
     return info.description or "" if info else ""
 
 
-def _check_wiring(call: Call, calls: Mapping[str, Call], path: Path) -> None:
-    ports = call.step.inputs
-    for port, parents in call.inputs.items():
-        if port not in ports:
-            raise _unknown(f"[{call.name}] input", port, ports, path)
-        if len(parents) != 1 and not ports[port].many:
-            raise RecipeError(f"{path}: [{call.name}] inputs.{port} takes exactly one call, not {len(parents)}")
-        if not parents and not ports[port].optional:
-            raise RecipeError(f"{path}: [{call.name}] inputs.{port} is empty")
-        for parent in parents:
-            if parent not in calls:
-                raise _unknown(f"[{call.name}] inputs.{port}: call", parent, calls, path)
-            if calls[parent].step.produces != ports[port].kind:
-                raise RecipeError(
-                    f"{path}: [{call.name}] inputs.{port} takes {ports[port].kind}, "
-                    f"but [{parent}] ({calls[parent].step.name}) makes {calls[parent].step.produces}"
-                )
-    for port, wanted in ports.items():
-        if port not in call.inputs and not wanted.optional:
-            raise RecipeError(
-                f"{path}: [{call.name}] needs input '{port}' ({wanted.kind})",
-                hint=f'inputs = {{ {port} = "name of a call" }}',
-            )
-
-
-def _in_running_order(calls: Mapping[str, Call], path: Path) -> dict[str, Call]:
-    ordered: dict[str, Call] = {}
-    entered: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in ordered:
-            return
-        if name in entered:
-            circle = " → ".join([*entered[entered.index(name) :], name])
-            raise RecipeError(f"{path}: calls feed each other in a circle: {circle}")
-        entered.append(name)
-        for group in calls[name].inputs.values():
-            for parent in group:
-                visit(parent)
-        entered.pop()
-        ordered[name] = calls[name]
-
-    for name in calls:
-        visit(name)
-    return ordered
-
-
 def find_sources(pattern: str, folder: Path, where: str) -> tuple[Source, ...]:
     """The files that a path or glob names, hashed, in the order of their names below its fixed part.
 
@@ -390,14 +345,3 @@ def _source(path: Path, name: str) -> Source:
         return Source(name, path, describe_file(path, name), modified_ns)
     except ValueError as error:
         raise InputError(f"{path.parent}: {error}", hint="Rename it.") from error
-
-
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
-def _unknown(what: str, name: str, known: Mapping[str, Any], path: Path) -> RecipeError:
-    return RecipeError(
-        f"{path}: no {what} '{name}'{_did_you_mean(name, list(known))}", hint=f"Known: {', '.join(known)}."
-    )

@@ -170,6 +170,8 @@ TOMBSTONES = "tombstones"
 
 StepFunction = Callable[[Inputs, Any, Output, Machine], None]
 Preflight = Callable[[Any, Mapping[str, tuple[Source, ...]]], None]
+Upstream = Callable[[Any, Mapping[str, tuple[Parameters, ...]]], None]
+Wiring = Callable[[Any, Mapping[str, tuple[str, ...]]], None]
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,10 @@ class Step:
     obeys_tombstones: bool = False
     """The step is given the tombstone lists in force, and they enter its key: steps that let documents in, which
     must drop those on the lists, and releases, which carry the lists on."""
+    wiring: Wiring | None = None
+    """Whether these parameters go with these inputs, given as names of calls by port; a ValueError says why not."""
+    upstream: Upstream | None = None
+    """Whether they go with the parameters of the calls that feed them, by port; a ValueError says why not."""
 
     def __call__(self, inputs: Inputs, params: Any, out: Output, machine: Machine) -> None:
         """Run the function itself, outside any store: for tests and other steps."""
@@ -208,6 +214,8 @@ def step(
     needs_lock: bool = False,
     preflight: Preflight | None = None,
     obeys_tombstones: bool = False,
+    wiring: Wiring | None = None,
+    upstream: Upstream | None = None,
 ) -> Callable[[StepFunction], Step]:
     """Declare a function as a step; `fonderie.steps` lists it by name."""
 
@@ -223,6 +231,8 @@ def step(
             needs_lock,
             preflight,
             obeys_tombstones,
+            wiring=wiring,
+            upstream=upstream,
         )
 
     return declare

@@ -27,7 +27,7 @@ from fonderie.corpus.transform import Decision, drop, edit, keep, write_shard
 
 REASON = "in evaluation set"
 # Nothing is hidden here: one fixed salt makes the hashes, and so the bytes, the same everywhere.
-_SALT = b"fonderie decontaminate".ljust(SALT_BYTES, b"\0")
+SALT = b"fonderie decontaminate".ljust(SALT_BYTES, b"\0")
 
 
 class DecontaminateParameters(Parameters):
@@ -100,7 +100,7 @@ class Needles:
 
 def gather_needles(items: Iterable[Document], params: DecontaminateParameters) -> tuple[Needles, Counter[str]]:
     """The needles of evaluation items, and how many items of each set are too short to look for."""
-    hasher = Hasher(_SALT)
+    hasher = Hasher(SALT)
     names: list[tuple[str, str]] = []
     grams: dict[int, int] = {}
     short: dict[int, dict[int, list[int]]] = {}
@@ -160,7 +160,7 @@ def _shard(
     job: tuple[int, Path], *, needles: Needles, params: DecontaminateParameters, out: Path
 ) -> tuple[dict[str, dict[str, Any]], set[int]]:
     index, path = job
-    hasher = Hasher(_SALT)
+    hasher = Hasher(SALT)
     found: set[int] = set()
 
     def decisions() -> Iterator[tuple[Document, Decision]]:

@@ -28,6 +28,14 @@ def _sources(manifest: Manifest, having: str) -> dict[str, dict[str, Any]]:
     return {name: counts for name, counts in sources.items() if isinstance(counts, dict) and having in counts}
 
 
+def evaluations(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """The makings of scores of the model itself: not those of a parent that a gate compares it with."""
+    gates = [manifest for manifest in manifests if "gate" in manifest.statistics]
+    own = {entry.key for gate in gates for entry in gate.inputs.get("scores", [])}
+    parents = {entry.key for gate in gates for entry in gate.inputs.get("parent", [])} - own
+    return [item for item in manifests if "scores" in item.statistics and item.key not in parents]
+
+
 def reads_sources(manifest: Manifest) -> bool:
     """Whether this step is where documents enter: it counts documents and has no upstream."""
     return bool(counted(manifest)) and not any(manifest.inputs.values())

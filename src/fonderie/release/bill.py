@@ -17,7 +17,7 @@ from fonderie.release.data_card import Treatment, personal_data, treatments
 from fonderie.release.facts import Facts
 from fonderie.release.notices import AUTHORS_IN_FULL
 from fonderie.release.records import SourceReport, Training
-from fonderie.release.tables import figure
+from fonderie.release.tables import about, figure
 from fonderie.release.words import known
 
 BILL = "bill-of-materials.spdx.json"
@@ -37,7 +37,7 @@ def describe(facts: Facts) -> dict[str, Any]:
     supplier = _supplier(made, facts)
     model = _model(made, supplier, facts)
     trained = {source.name: _dataset(made, source, supplier, facts, held_out=False) for source in facts.sources}
-    scored = {score.source for score in facts.report.scores if score.source != ALL}
+    scored = {score.source for score in facts.report.scores if score.source != ALL and score.unit == "documents"}
     tested = [
         _dataset(made, source, supplier, facts, held_out=True)
         for source in facts.report.sources
@@ -79,7 +79,7 @@ def _model(made: Elements, supplier: Any, facts: Facts) -> Any:
         "ai_typeOfModel": [*map(str, facts.config.get("architectures", ())), "decoder-only language model"],
         "ai_domain": ["text generation"],
         "ai_hyperparameter": [made.entry(key, value) for item in trainings for key, value in _settings(item)],
-        "ai_metric": [made.entry(f"{item.name}, {item.source}", figure(item)) for item in facts.report.scores],
+        "ai_metric": [made.entry(f"{item.name}, {about(item)}", figure(item)) for item in facts.report.scores],
         "ai_informationAboutTraining": " ".join(_training(facts)),
         "ai_informationAboutApplication": "Loads with transformers and with `fonderie chat`.",
         "ai_limitation": _limitation(facts),
@@ -121,7 +121,9 @@ def _training(facts: Facts) -> Iterable[str]:
 def _limitation(facts: Facts) -> str:
     sentences = ["A demonstration: small, often wrong, not to be relied on."] if facts.index.demonstration else []
     if facts.report.scores:
-        sentences.append("Scored on held-out documents of its own sources only; no task, no safety was evaluated.")
+        tasks = ", ".join(dict.fromkeys(item.source for item in facts.report.scores if item.unit == "items"))
+        also = f", and on {tasks}" if tasks else " only; no task was evaluated"
+        sentences.append(f"Scored on held-out documents of its own sources{also}; no safety was evaluated.")
     else:
         sentences.append("Not evaluated.")
     return " ".join(sentences)

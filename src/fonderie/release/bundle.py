@@ -38,6 +38,7 @@ from fonderie.release.layout import (
     BUNDLE_VERSION,
     INDEX,
     NEEDED,
+    Acknowledgement,
     ReleaseIndex,
     copied_files,
     manifest_name,
@@ -89,8 +90,19 @@ class BundleParameters(Parameters):
     """What only people can say of the release: see recipes/publisher.example.toml. Copied into it."""
     status: Literal["draft", "final"] = "draft"
     """A "final" release is refused while a mandatory field of `publisher` is missing or a placeholder."""
+    i_know_it_failed: Acknowledgement | None = None
+    """Why a release that fails its gate is shown all the same: { reason = "…", by = "…", on = 2026-11-26 }. The
+    card says it; without it, such a release is neither served nor pushed."""
     policy: RecipePolicy = Policy()
     """The recipe's [policy]."""
+
+
+def refuse_unwired(params: BundleParameters, wired: Mapping[str, Sequence[str]]) -> None:
+    """Only a gate can fail, and a gate judges scores; ValueError for the recipe to explain."""
+    if params.i_know_it_failed and not wired.get("gate"):
+        raise ValueError("i_know_it_failed speaks of a gate, and none is wired: inputs = { gate = … }")
+    if wired.get("gate") and not wired.get("scores"):
+        raise ValueError("a gate is wired without the scores that it judges: inputs = { scores = … }")
 
 
 def refuse_early(params: BundleParameters, sources: Mapping[str, tuple[Source, ...]]) -> None:
@@ -122,14 +134,17 @@ def refuse_early(params: BundleParameters, sources: Mapping[str, tuple[Source, .
         "tokenizer": Port("tokenizer"),
         "scores": Port("scores", many=True, optional=True),
         "samples": Port("samples", many=True, optional=True),
+        "gate": Port("gate", optional=True),
     },
     needs_lock=True,
     obeys_tombstones=True,
     preflight=refuse_early,
+    wiring=refuse_unwired,
 )
 def bundle(inputs: Inputs, params: BundleParameters, out: Output, machine: Machine) -> None:
     """Copy, attribute, describe; last of all list every file with its hash."""
     refuse_early(params, inputs.sources)
+    _refuse_other_gate(inputs, params)
     index = _index(inputs, params)
     lineage = gather(artifact for group in inputs.artifacts.values() for artifact in group)
     credited = attributions(lineage, machine)
@@ -185,11 +200,28 @@ def _index(inputs: Inputs, params: BundleParameters) -> ReleaseIndex:
         tokenizer=entry(inputs.one("tokenizer")),
         scores=tuple(map(entry, inputs.all("scores"))),
         samples=tuple(map(entry, inputs.all("samples"))),
+        gate=next(map(entry, inputs.all("gate")), None),
         lock=entry(inputs.one("lock")),
         tokens=entry(tokens[0]) if params.tokens and tokens else None,
         documents=tuple(map(entry, documents)) if params.documents else (),
         files=(),
     )
+
+
+def _refuse_other_gate(inputs: Inputs, params: BundleParameters) -> None:
+    """The gate judges these scores, and a failure is acknowledged only where there is one."""
+    for gate in inputs.all("gate"):
+        judged = {artifact.key for artifact in gate.upstream["scores"]}
+        if not judged <= {artifact.key for artifact in inputs.all("scores")}:
+            raise ReleaseError(
+                f"the gate judges scores that the release '{params.name}' does not hold",
+                hint="Wire the same scores to the gate and to the release.",
+            )
+        if gate.manifest.statistics["gate"]["passed"] and params.i_know_it_failed:
+            raise ReleaseError(
+                f"the release '{params.name}' says that it failed its gate, and it has passed",
+                hint="Take i_know_it_failed out of the recipe.",
+            )
 
 
 def _copy_publisher(

@@ -6,16 +6,19 @@ README.md opens with the YAML head that the Hugging Face hub reads; README.fr.md
 from collections.abc import Mapping
 from typing import Any
 
+from fonderie.evaluate.gate import in_words
 from fonderie.evaluate.score import ALL, Score
 from fonderie.release import words
 from fonderie.release.attribution import Attribution
 from fonderie.release.energy import emissions_grams
 from fonderie.release.facts import Facts
 from fonderie.release.findings import overall
+from fonderie.release.gate import gate_of
 from fonderie.release.hub_terms import hub_licence, slug
 from fonderie.release.records import Report, Training
 from fonderie.release.report import relaxed
 from fonderie.release.tables import (
+    about,
     cell,
     figure,
     markdown_table,
@@ -66,6 +69,8 @@ def _card(facts: Facts, language: Language) -> str:
             "training": markdown_table(training_table(report)) if training_table(report).rows else "",
         },
         scores=_scores_in_order(report),
+        gate=gate_of(facts.manifests, facts.index),
+        in_words=in_words,
         circumstances=[circumstances(training) for training in report.trainings],
         settings=[settings(training) for training in report.trainings],
         architecture=architecture(facts.config, language),
@@ -104,9 +109,11 @@ def _scores_in_order(report: Report) -> list[Score]:
 
 
 def _result(score: Score) -> dict[str, Any]:
+    held_out = {"type": "held-out", "name": f"held-out documents of {about(score)}", "split": "held-out"}
+    task = {"type": slug(score.source), "name": score.source}
     return {
         "task": {"type": "text-generation", "name": "Text generation"},
-        "dataset": {"type": "held-out", "name": f"held-out documents of {score.source}", "split": "held-out"},
+        "dataset": held_out if score.unit == "documents" else task,
         "metrics": [
             {
                 "type": score.name,

@@ -113,13 +113,24 @@ def check_lineage(index: ReleaseIndex, manifests: Manifests) -> list[str]:
             manifest = manifests.get(entry.key)
             if manifest and index.model not in [item for group in manifest.inputs.values() for item in group]:
                 problems.append(f"{manifest_name(entry.key)}: these {kind} are of another model")
-    problems += _data_problems(index, manifests)
+    problems += _data_problems(index, manifests) + _gate_problems(index, manifests)
     entries = (index.model, index.tokenizer, index.lock, *index.scores, *index.samples)
+    entries += (index.gate,) if index.gate else ()
     reached = upstream((entry.key for entry in entries), manifests)
     problems += [
         f"{manifest_name(key)}: nothing in this release was made from it" for key in manifests if key not in reached
     ]
     return problems
+
+
+def _gate_problems(index: ReleaseIndex, manifests: Manifests) -> list[str]:
+    """The gate, if there is one, judges scores that are here."""
+    gate = manifests.get(index.gate.key) if index.gate else None
+    if gate is None:
+        return []
+    judged = gate.inputs.get("scores", [])
+    here = all(entry in index.scores for entry in judged)
+    return [] if judged and here else [f"{manifest_name(gate.key)}: this gate judges scores that are not here"]
 
 
 def _data_problems(index: ReleaseIndex, manifests: Manifests) -> list[str]:

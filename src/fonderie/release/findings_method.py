@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fonderie.core.manifest import Manifest
+from fonderie.release.account import evaluations
 from fonderie.release.finding import EVIDENCE_SHOWN, Files, Finding, evidence_in
 from fonderie.release.layout import TRAINING, checkpoint_files, manifest_name
 from fonderie.release.published import checkpoint_names, checkpoints, tokens, trainings
@@ -49,10 +50,14 @@ def _record(manifests: Sequence[Manifest], files: Files) -> Finding:
 
 def _evaluation(report: Report, manifests: Sequence[Manifest], files: Files) -> Finding:
     there = bool(report.scores) and "scores.json" in files
-    held_out = max((score.n for score in report.scores), default=0)
+    held_out = max((score.n for score in report.scores if score.unit == "documents"), default=0)
+    asked = sum(score.n for score in report.scores if score.unit == "items")
+    also = f" Items of tasks asked: {asked:,}; the card says how many of them were trained on." if asked else ""
     # A maker who does not count them leaves it open, and open is not none.
     counts = [
-        manifest.statistics.get("also_trained_on") for manifest in manifests if "scores" in manifest.statistics
+        manifest.statistics.get("also_trained_on")
+        for manifest in evaluations(manifests)
+        if any(score.get("unit", "documents") == "documents" for score in manifest.statistics["scores"])
     ]
     clean = there and all(count == 0 for count in counts)
     known = ", ".join("an unknown number" if count is None else f"{count:,}" for count in counts)
@@ -63,7 +68,7 @@ def _evaluation(report: Report, manifests: Sequence[Manifest], files: Files) -> 
         level="parsed",
         summary=(
             f"Scores on {held_out:,} held-out documents are included, with intervals and method; of these "
-            f"{'none' if clean else known} were also trained on, by content id."
+            f"{'none' if clean else known} were also trained on, by content id.{also}"
             if there
             else "No evaluation is included."
         ),

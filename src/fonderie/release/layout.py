@@ -5,6 +5,7 @@ What is for whom:
     README.md report.md report.json findings.json ledger.json attribution.json    for people and auditors
     model.safetensors config.json generation_config.json tokenizer.json …         for Hugging Face clients
     training/log.jsonl training/parameters.json loss.svg scores.json samples.json  how it was trained, what it does
+    outcomes.parquet gate.json                                                     every answer; what was demanded
     training/commitment.json training/checkpoints/step-…/                          what a replay begins from
     data/documents/00000.parquet … data/tokens/                                    what it was trained on: document
                                                                                    shard n became token shard n
@@ -18,21 +19,26 @@ Names never change between releases: a client finds the same thing in the same p
 """
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from fonderie.core.document import FOLDER as DOCUMENTS_THERE
 from fonderie.core.manifest import FileEntry, InputEntry, Manifest
+from fonderie.evaluate.score import OUTCOMES
 from fonderie.train.commitment import COMMITMENT, LOG
 from fonderie.train.seen import DERIVED
 
 FORMAT = 1
-BUNDLE_VERSION = 2
+BUNDLE_VERSION = 3
 """Of the step release.bundle: raised whenever the same inputs would give other bytes, a card's words included."""
 INDEX = "release.json"
 SIGNATURE = "release.dsse.json"
 """Signs every other file, release.json included; so it is added after the making, and listed nowhere."""
+EXPOSURES = "failed-gate.json"
+"""Who showed a release although it failed its gate, and why; added after the making, and listed nowhere."""
+GATE = "gate.json"
 ATTRIBUTION = "attribution.json"
 MANIFESTS = "manifests"
 KEY_DIGITS = 16
@@ -63,6 +69,19 @@ NEEDED = ("model.safetensors", "config.json", "tokenizer.json", "recipe.toml", "
 """Without these a folder is no release, whatever its index says."""
 
 
+class Acknowledgement(BaseModel):
+    """Why a release that fails its gate is shown all the same, as the recipe says it; the card repeats it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    reason: str = Field(min_length=1)
+    """One sentence."""
+    by: str = Field(min_length=1)
+    """Who answers for it."""
+    on: date
+    """When it was decided."""
+
+
 class ReleaseIndex(BaseModel):
     """What release.json holds: the file by which everything else is checked."""
 
@@ -86,6 +105,10 @@ class ReleaseIndex(BaseModel):
     tokenizer: InputEntry
     scores: tuple[InputEntry, ...] = ()
     samples: tuple[InputEntry, ...] = ()
+    gate: InputEntry | None = None
+    """What was demanded of the scores; None if nothing was."""
+    i_know_it_failed: Acknowledgement | None = None
+    """Why it is shown although it failed; None unless it did."""
     lock: InputEntry
     checkpoints: bool = False
     """Whether the checkpoints that the training kept are here."""
@@ -117,6 +140,8 @@ def copied_files(index: ReleaseIndex, manifests: Mapping[str, Manifest]) -> Copi
     model = {**MODEL_FILES, **(checkpoint_files(manifests.get(index.model.key)) if index.checkpoints else {})}
     plan = [(index.model, model), (index.tokenizer, TOKENIZER_FILES), (index.lock, LOCK_FILES)]
     plan += [(entry, {"scores.json": numbered("scores.json", i)}) for i, entry in enumerate(index.scores)]
+    plan += [(entry, {OUTCOMES: numbered(OUTCOMES, i)}) for i, entry in enumerate(index.scores)]
+    plan += [(index.gate, {GATE: GATE})] if index.gate else []
     plan += [(entry, {"samples.json": numbered("samples.json", i)}) for i, entry in enumerate(index.samples)]
     if index.tokens:
         plan.append((index.tokens, token_files(manifests.get(index.tokens.key))))

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from fonderie.core.manifest import Manifest
 from fonderie.core.step import Artifact
+from fonderie.evaluate.gate import Gate, in_words
 from fonderie.evaluate.score import Score
 from fonderie.release import tables
-from fonderie.release.account import account
+from fonderie.release.account import account, evaluations
 from fonderie.release.records import LineageEntry, Report, SourceReport, Training
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+FAILED_GATE = "FAILED GATE:"
+"""How a warning begins that is not about rights."""
 
 __all__ = ["Report", "build_report", "gather", "render", "report_of", "to_markdown"]
 
@@ -35,11 +39,13 @@ def report_of(manifests: Sequence[Manifest], lock: Mapping[str, Any] | None = No
     """The report of manifests that stand in the order of making."""
     calls = call_names(lock)
     scores = [
-        Score.model_validate(score) for manifest in manifests for score in manifest.statistics.get("scores", [])
+        Score.model_validate(score)
+        for manifest in evaluations(manifests)
+        for score in manifest.statistics["scores"]
     ]
     sources = account(manifests, calls, scores)
     return Report(
-        warnings=tuple(_warnings(sources, relaxed(manifests, lock))),
+        warnings=(*_failed_gates(manifests), *_warnings(sources, relaxed(manifests, lock))),
         sources=tuple(sources),
         tokens=sum(source.tokens for source in sources),
         trainings=tuple(_training(manifest, calls) for manifest in manifests if manifest.step.startswith("train.")),
@@ -61,6 +67,13 @@ def relaxed(manifests: Iterable[Manifest], lock: Mapping[str, Any] | None = None
         licence for policy in policies if isinstance(policy, dict) for licence in policy.get("also_allow", [])
     }
     return sorted(allowed)
+
+
+def _failed_gates(manifests: Sequence[Manifest]) -> Iterable[str]:
+    for manifest in manifests:
+        if "gate" in manifest.statistics:
+            for line in Gate.model_validate(manifest.statistics["gate"]).failed:
+                yield f"{FAILED_GATE} {in_words(line)}."
 
 
 def _warnings(sources: Sequence[SourceReport], also_allowed: Sequence[str]) -> Iterable[str]:

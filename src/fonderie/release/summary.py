@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from fonderie.release.findings import Finding, overall
 from fonderie.release.layout import INDEX
-from fonderie.release.report import Report
+from fonderie.release.report import FAILED_GATE, Report
 from fonderie.release.tables import laid_out, sources_table
 
 _COLOURS = {"pass": "green", "partial": "yellow", "fail": "red", "unknown": "yellow"}
@@ -24,7 +24,8 @@ def print_summary(release: Path, console: Console) -> None:
     findings = [Finding.model_validate(item) for item in json.loads((release / "findings.json").read_bytes())]
     console.print()
     for warning in report.warnings:
-        console.print(f"[bold red]RESTRICTED[/bold red] {escape(warning)}", highlight=False)
+        kind = "" if warning.startswith(FAILED_GATE) else "[bold red]RESTRICTED[/bold red] "
+        console.print(f"{kind}{escape(warning)}", style="" if kind else "bold red", highlight=False)
     console.print(f"[bold]Release[/bold] {escape(_near(release))}", highlight=False, soft_wrap=True)
     print_status(release, console)
     console.print()

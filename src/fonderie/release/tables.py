@@ -119,11 +119,12 @@ def scores_table(scores: Sequence[Score]) -> Table:
     rows = [
         (
             score.name.replace("_", " "),
-            score.source,
+            about(score),
             f"{score.value:.4f}",
             f"{score.low:.4f} to {score.high:.4f}",
-            f"{score.n:,}",
-            f"{score.size_bytes:,}",
+            f"{score.n:,} {score.unit}",
+            score.better,
+            "unknown" if score.seen is None else f"{score.seen:,}",
         )
         for score in ordered
     ]
@@ -132,10 +133,17 @@ def scores_table(scores: Sequence[Score]) -> Table:
         Column("source"),
         Column("value", number=True),
         Column("95 % interval", number=True),
-        Column("n (documents)", number=True),
-        Column("bytes", number=True),
+        Column("n", number=True),
+        Column("better"),
+        Column("trained on", number=True),
     )
-    return Table("Evaluation on held-out documents", columns, tuple(rows), " ".join(_methods(scores)))
+    note = "Trained on: of the n, how many stand in the documents that the model was trained on."
+    return Table("Evaluation", columns, tuple(rows), " ".join([*_methods(scores), note]))
+
+
+def about(score: Score) -> str:
+    """What a score is of, in a few words."""
+    return f"{score.source} ({score.language})" if score.source == ALL and score.language else score.source
 
 
 def _methods(scores: Sequence[Score]) -> list[str]:

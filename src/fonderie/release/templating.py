@@ -35,6 +35,9 @@ def _environment(language: Language) -> "jinja2.Environment":
         number=partial(words.number, language=language),
         share=partial(words.share, language=language),
         score=partial(words.score_figure, language=language),
+        measure=lambda name: words.known("score", name, language),
+        about=partial(words.score_about, language=language),
+        decimal=partial(words.decimal, digits=3, language=language),
         reason=partial(words.reason, language=language),
     )
     environment.globals["word"] = lambda section, name, **values: words.word(section, name, language, **values)

@@ -26,11 +26,14 @@ from fonderie.release.chain import (
     describe_chain,
 )
 from fonderie.release.folder import Folder, is_safe_name, plain
+from fonderie.release.gate import gate_of, gate_problems
 from fonderie.release.hashing import Hashed, Hashing
 from fonderie.release.layout import (
     ATTRIBUTION,
     BUNDLE_VERSION,
+    EXPOSURES,
     FORMAT,
+    GATE,
     INDEX,
     MANIFESTS,
     NEEDED,
@@ -99,6 +102,7 @@ def verify(
     machine = machine or Machine()
     opened = Folder.open(folder)
     opened.files.pop(SIGNATURE, None)  # it signs all the rest, and release.signature checks it
+    opened.files.pop(EXPOSURES, None)  # it says what was done with all the rest, and release.gate reads it
     index = _read_index(opened)
     # Meanwhile the pages are written again, from the hashes that release.json lists. What comes of it counts only
     # if the files turn out to have them.
@@ -131,6 +135,7 @@ def verify(
             "recipe, lock and manifests name the same makings",
         ),
         *_check_erasures(manifests, digests),
+        *_check_gate(opened, index, manifests),
     ]
     if all(check.ok for check in checks):
         checks.append(pages)
@@ -152,6 +157,19 @@ def verify(
         digest=files_digest(entries),
         chain=tuple(map(plain, describe_chain(index, manifests, lock))),
     )
+
+
+def _check_gate(folder: Folder, index: ReleaseIndex, manifests: Mapping[str, Manifest]) -> list[Check]:
+    """Nothing to say of a release that demands nothing of its scores."""
+    if index.gate is None:
+        return []
+    try:
+        problems = gate_problems(folder, index, manifests)
+        passed = gate_of(list(manifests.values()), index)
+    except Exception as error:  # a stranger's files may have any shape, and any may fail in its own way
+        return [_check("gate", [f"{GATE}: {type(error).__name__}: {str(error)[:200]}"], "")]
+    said = "passed" if passed and passed.passed else "FAILED"
+    return [_check("gate", problems, f"{said}: every verdict follows from the scores and from what was demanded")]
 
 
 def _check_erasures(manifests: Mapping[str, Manifest], digests: Mapping[str, str]) -> list[Check]:

@@ -6,7 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from fonderie.evaluate.score import Score
+from fonderie.evaluate.score import ALL, Score
+from fonderie.evaluate.verdict import Verdict
 from fonderie.release.tables import quantity
 
 Language = Literal["en", "fr"]
@@ -86,7 +87,15 @@ def decimal(value: float, digits: int, language: Language) -> str:
     return text if language == "en" else text.replace(",", _NARROW).replace(".", ",")
 
 
-def score_figure(score: Score, language: Language) -> str:
+def score_about(score: Score, language: Language) -> str:
+    """What a score is of, in a few words."""
+    if score.source != ALL:
+        return score.source
+    whole = {"en": ALL, "fr": "toutes les sources"}[language]
+    return f"{whole} ({score.language})" if score.language else whole
+
+
+def score_figure(score: Score | Verdict, language: Language) -> str:
     """A score, never without its interval and its count."""
     value, low, high = (decimal(part, 3, language) for part in (score.value, score.low, score.high))
     between = ", " if language == "en" else "\u00a0; "
