@@ -181,6 +181,7 @@ def _in_turn(ours: Callable[[], None], theirs: Callable[[], None], rounds: int) 
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for run, taken in zip((ours, theirs), times, strict=True):
+            gc.collect()
             start = time.process_time()
             run()
             taken.append(time.process_time() - start)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fonderie.core.digest import digest_text
+from fonderie.core.digest import digest_bytes
 from fonderie.core.errors import InputError
 
 ROWS_PER_GROUP = 2_000
@@ -60,9 +60,13 @@ class Document:
     """Anything else; `form` = "conversation" says that the text is turns (see fonderie.core.conversation)."""
     id: str = ""
     """Digest of the text; computed, never given."""
+    size_bytes: int = 0
+    """UTF-8 bytes of the text; computed, never given, and in no shard."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", digest_text(self.text))
+        text = self.text.encode("utf-8")
+        object.__setattr__(self, "id", digest_bytes(text))
+        object.__setattr__(self, "size_bytes", len(text))
 
     def with_text(self, text: str) -> "Document":
         """The same document with another text, hence another id."""

@@ -72,7 +72,7 @@ def write_shard(out: Path, index: int, decisions: Iterable[tuple[Document, Decis
                     fate=decision.fate,
                     reason=decision.reason,
                     detail=decision.detail,
-                    size_bytes=len(before.text.encode("utf-8")),
+                    size_bytes=before.size_bytes,
                 )
             )
             if after is not None:

@@ -54,7 +54,8 @@ def test_entries_are_compiled_for_one_kind_of_arguments() -> None:
     sliced = Texts.of_column(pa.array(["x", "Le chat dort.", "La la la"]).slice(1))
     for texts in (arrow, made, sliced):
         kernel.measure(texts.data, texts.offsets, np.arange(2), 255, lists)
-        kernel.edit(texts.data, texts.offsets, np.flatnonzero(np.ones(2)), rule_set("c4")[0].arrays())  # type: ignore[union-attr]
+        rules = rule_set("c4")[0].arrays()  # type: ignore[union-attr]
+        kernel.edit(texts.data, texts.offsets, np.flatnonzero(np.ones(2)), rules, 255, lists)
     for order in (2, 3, 5):
         train_on(["un deux trois quatre cinq six", "un deux trois sept"], order, 1).perplexity("un deux")
     for entry in (

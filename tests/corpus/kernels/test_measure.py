@@ -3,9 +3,11 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from fonderie.corpus.kernels.classes import PUNCTUATION, TERMINAL, flags, folding
 from fonderie.corpus.kernels.measure import COLUMNS, Kernel
 from fonderie.corpus.kernels.words import word_lists
+from fonderie.corpus.rules.sets import rule_set
 
 TOKEN = re.compile(r"\w+(?:-\w+)*['’]?|[^\w\s]+")
 WORD = re.compile(r"\w+(?:-\w+)*['’]?")
@@ -26,10 +29,14 @@ EVERYTHING = 255
 KERNEL = Kernel()
 
 
-def measured(*texts: str) -> list[dict[str, float]]:
+def together(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
     data = [text.encode("utf-8") for text in texts]
     offsets = np.cumsum([0, *map(len, data)]).astype(np.int32)
-    joined = np.frombuffer(b"".join(data), np.uint8)
+    return np.frombuffer(b"".join(data), np.uint8), offsets
+
+
+def measured(*texts: str) -> list[dict[str, float]]:
+    joined, offsets = together(texts)
     rows = KERNEL.measure(joined, offsets, np.arange(len(texts)), EVERYTHING, LISTS)
     return [dict(zip(COLUMNS, map(float, row), strict=True)) for row in rows]
 
@@ -161,6 +168,32 @@ TEXTS = st.one_of(
 def test_every_measure_is_what_plain_python_finds(texts: list[str]) -> None:
     for text, found in zip(texts, measured(*texts), strict=True):
         assert found == plain(text), text
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=4))
+def test_a_measure_is_the_same_whatever_else_is_asked(texts: list[str]) -> None:
+    data, offsets = together(texts)
+    rows = np.arange(len(texts))
+    everything = KERNEL.measure(data, offsets, rows, EVERYTHING, LISTS)
+    for need in set(COLUMNS.values()):
+        asked = [place for place, needed in enumerate(COLUMNS.values()) if needed == need]
+        alone = KERNEL.measure(data, offsets, rows, need, LISTS)
+        assert np.array_equal(alone[:, asked], everything[:, asked])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=4))
+def test_what_is_left_when_lines_are_dropped_is_measured_as_a_text_of_its_own(texts: list[str]) -> None:
+    data, offsets = together(texts)
+    rules = rule_set("c4")[0].model_copy(update={"ends": (), "fewest_words": 1})  # type: ignore[union-attr]
+    edited = KERNEL.edit(data, offsets, np.arange(len(texts)), rules.arrays(), EVERYTHING, LISTS)
+    left = np.flatnonzero(edited.counts[:, 1] > 0)
+    again = KERNEL.measure(edited.data, edited.places.astype(np.int32), left, EVERYTHING, LISTS)
+    assert np.array_equal(edited.measured[left], again[left])
+    for row in left:
+        new = bytes(edited.data[edited.places[row] : edited.places[row + 1]])
+        assert edited.counts[row, 3] == (new != texts[row].encode())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Rules that drop lines, not documents, after C4 (arXiv 1910.10683, section 2.2), in the order of its code."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ _OPEN, _CLOSE = 0x5B, 0x5D
 _NEWLINE = 0x0A
 _KELVIN = 0x212A
 _K = 0x6B
+_ASCII = 0x80
 _BY_FREQUENCY = " esaintrulodcmpvéqfbghjxyzwk"
 """Characters from the most to the least frequent in French prose; those that are not here are rarer still."""
 
@@ -32,15 +34,18 @@ def _lower(point: int) -> int:
 def first_phrase(points: Any, first: int, last: int, phrases: Any) -> int:
     """The first of the phrases, in their order, that [first, last) holds without regard to case; -1 if none.
 
-    Looks only where a character stands that is some phrase's anchor; see `phrase_arrays`.
+    Looks only where a character stands that is some phrase's anchor, and for those alone; see `phrase_arrays`.
     """
-    text, places, anchors, wanted = phrases
+    text, places, anchors, by_anchor, order = phrases
     found = anchors.size
     for i in range(first, last):
         point = points[i] if points[i] != _KELVIN else _K
-        if point >= wanted.size or not wanted[point]:
+        if point + 1 >= by_anchor.size:
             continue
-        for phrase in range(found):
+        for at in range(by_anchor[point], by_anchor[point + 1]):
+            phrase = order[at]
+            if phrase >= found:
+                break
             begin = i - anchors[phrase]
             start, end = places[phrase], places[phrase + 1]
             if begin < first or begin + end - start > last:
@@ -50,24 +55,26 @@ def first_phrase(points: Any, first: int, last: int, phrases: Any) -> int:
                 j += 1
             if j == end - start:
                 found = phrase
-                break
     return found if found < anchors.size else -1
 
 
-Phrases = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
+Phrases = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], Any]
 
 
 def phrase_arrays(phrases: Sequence[str]) -> Phrases:
-    """Phrases as the kernel looks for them: their characters, where each begins, its anchor, and all anchors.
+    """Phrases as the kernel looks for them: their characters, where each begins, the place in it of its anchor; and
+    of each ASCII character where those that have it as anchor begin in the last array.
 
-    The anchor is the place of the character that prose has least: few characters of a text are worth a look.
+    The anchor is the character that prose has least: few characters of a text are worth a look.
     """
     text, places = flat(phrases)
     anchors = [max(range(len(phrase)), key=lambda i: _rank(phrase[i])) for phrase in phrases]
-    wanted = np.zeros(128, np.bool_)
-    for phrase, anchor in zip(phrases, anchors, strict=True):
-        wanted[[ord(phrase[anchor].lower()), ord(phrase[anchor].upper())]] = True
-    return text, places, np.array(anchors, np.int64), wanted
+    by_anchor: list[list[int]] = [[] for _ in range(_ASCII)]
+    for number, (phrase, anchor) in enumerate(zip(phrases, anchors, strict=True)):
+        for point in {ord(phrase[anchor].lower()), ord(phrase[anchor].upper())}:
+            by_anchor[point].append(number)
+    begins = np.cumsum([0, *map(len, by_anchor)])
+    return text, places, np.array(anchors, np.int64), begins, np.array([*chain(*by_anchor)], np.int64)
 
 
 def _rank(character: str) -> int:
@@ -212,7 +219,7 @@ def keep_lines(points: Any, classes: Any, count: int, rules: Any, into: Any, int
         if verdict == KEPT:
             if result[1]:
                 into[at] = _NEWLINE
-                into_classes[at] = SPACE
+                into_classes[at] = SPACE | LINE_BREAK
             result[1] += 1
             result[2] += sentences(into, into_classes, begin, stop)
             at = stop

@@ -13,7 +13,6 @@ from fonderie.corpus.kernels.tables import hash_range, insert, mask_for
 
 _NEWLINE, _RETURN = 0x0A, 0x0D
 _BULLET, _HYPHEN, _DOT, _ELLIPSIS, _GUILLEMET = 0x2022, 0x2D, 0x2E, 0x2026, 0xBB
-_LAST_STOP = 0x3F
 
 # Places in what `newline_lines` counts.
 NEWLINES, FILLED, FINISHED_LINES, TERMINAL_LINES, SHORT, REPEATED, REPEATED_CHARACTERS = range(7)
@@ -138,8 +137,8 @@ def sentences(points: Any, classes: Any, first: int, last: int) -> int:
     ended = first
     i = first
     while i < last:
-        # Most characters are letters, which lie beyond all stops but one.
-        if (points[i] > _LAST_STOP and points[i] != _ELLIPSIS) or not is_stop(points[i]):
+        # What stops is among the few characters that finish a line: the flag is one look for all of them.
+        if not classes[i] & FINISHED or not is_stop(points[i]):
             i += 1
             continue
         while i < last and is_stop(points[i]):

@@ -1,6 +1,6 @@
 """All measures of a document in one pass: decode, split, count words, lines and repetitions."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from fonderie.corpus.kernels.lines import (
 )
 from fonderie.corpus.kernels.repetition import duplicate_grams, duplicate_paragraphs, top_gram
 from fonderie.corpus.kernels.tables import powers_of_base
-from fonderie.corpus.kernels.tokens import decode, folded_hash, split, token_arrays
+from fonderie.corpus.kernels.tokens import count_tokens, decode, folded_hash, split, token_arrays
 from fonderie.corpus.kernels.words import WordLists, distinct, folded_words
 
 SHORT_LINE: Final = 30
@@ -171,28 +171,38 @@ def _repetition(
         out[n - 2] = characters / count
 
 
+@inner
+def _fill(points: Any, classes: Any, count: int, needs: int, given: Any, room: Any, out: Any) -> None:
+    """Fill in what is asked of a document's code points."""
+    lorem, _, fold, words, powers = given
+    tokens, folded, counts, marks, tables = room
+    starts, ends, kinds, hashes, prefix, lengths = tokens
+    found = 0
+    if needs & (BASIC | REPETITION | STOP | FOLDED):
+        found = split(points, classes, count, powers, tokens)
+    elif needs & LINES:
+        found = count_tokens(points, classes, count, kinds, marks[0])
+    if needs & BASIC:
+        _basic(points, classes, count, starts, ends, kinds, found, out)
+    if needs & LINES:
+        _lines(points, classes, count, found, tables, counts, out[_LINES_AT:])
+    _structure(points, classes, count, needs, lorem, tables[0], out)
+    if needs & REPETITION:
+        _repetition(hashes, prefix, lengths, found, count, powers, marks, tables[0], out[_REPETITION_AT:])
+    if needs & STOP:
+        out[_STOP_AT] = distinct(hashes, found, words[0], words[4])
+    if needs & FOLDED:
+        for token in range(found):
+            folded[token] = folded_hash(points, starts[token], ends[token], fold[0], fold[1])
+        folded_words(classes, starts, folded, found, words, tables[0], out[_FOLDED_AT:])
+
+
 @entry
 def _measure(data: Any, offsets: Any, rows: Any, needs: int, given: Any, scratch: Any, out: Any) -> None:
-    lorem, flags_, fold, words, powers = given
-    points, classes, tokens, folded, counts, marks, tables = scratch
-    starts, ends, kinds, hashes, prefix, lengths = tokens
+    points, classes, room = scratch
     for row in rows:
-        count = decode(data, offsets[row], offsets[row + 1], flags_, points, classes)
-        found = split(points, classes, count, powers, tokens)
-        into = out[row]
-        if needs & BASIC:
-            _basic(points, classes, count, starts, ends, kinds, found, into)
-        if needs & LINES:
-            _lines(points, classes, count, found, tables, counts, into[_LINES_AT:])
-        _structure(points, classes, count, needs, lorem, tables[0], into)
-        if needs & REPETITION:
-            _repetition(hashes, prefix, lengths, found, count, powers, marks, tables[0], into[_REPETITION_AT:])
-        if needs & STOP:
-            into[_STOP_AT] = distinct(hashes, found, words[0], words[4])
-        if needs & FOLDED:
-            for token in range(found):
-                folded[token] = folded_hash(points, starts[token], ends[token], fold[0], fold[1])
-            folded_words(classes, starts, folded, found, words, tables[0], into[_FOLDED_AT:])
+        count = decode(data, offsets[row], offsets[row + 1], given[1], points, classes)
+        _fill(points, classes, count, needs, given, room, out[row])
 
 
 @inner
@@ -210,20 +220,22 @@ def _edit(
     data: Any,
     offsets: Any,
     rows: Any,
-    marks: Any,
+    needs: int,
+    given: Any,
     rules: Any,
     scratch: Any,
     copy: Any,
     new: Any,
     places: Any,
     result: Any,
+    out: Any,
 ) -> int:
-    points, classes, _, _, _, _, _ = scratch
+    points, classes, room = scratch
     into, into_classes = copy
     at = 0
     for i in range(rows.size):
         row = rows[i]
-        count = decode(data, offsets[row], offsets[row + 1], marks, points, classes)
+        count = decode(data, offsets[row], offsets[row + 1], given[1], points, classes)
         length = keep_lines(points, classes, count, rules, into, into_classes, result[i])
         places[i] = at
         if length < 0:
@@ -232,8 +244,24 @@ def _edit(
         first = result[i, 3]
         at = encode(into, first, first + length, new, at)
         result[i, 3] = not _same(data, offsets[row], offsets[row + 1], new, places[i], at)
+        if needs:
+            _fill(into[first:], into_classes[first:], length, needs, given, room, out[i])
     places[rows.size] = at
     return at
+
+
+class Edited(NamedTuple):
+    """Documents of which lines were dropped."""
+
+    data: Bytes
+    """Their new texts, one after the other."""
+    places: npt.NDArray[np.int64]
+    """Where each begins, and the last ends."""
+    counts: npt.NDArray[np.int64]
+    """int64[documents, 4]: lines, lines kept (or -1 - p where phrase p drops the document), sentences kept, and 1
+    for a text that is not what it was."""
+    measured: npt.NDArray[np.float64]
+    """float64[documents, columns]: the measures of the new texts."""
 
 
 class Kernel:
@@ -258,30 +286,35 @@ class Kernel:
         out = np.zeros((len(offsets) - 1, len(COLUMNS)))
         data, offsets = read_only(data), read_only(offsets)
         self._grow(offsets, rows)
-        given = self._lorem, self._marks, self._fold, words, self._powers
-        _measure(data, offsets, rows, needs, given, self._scratch, out)
+        _measure(data, offsets, rows, needs, self._given(words), self._scratch, out)
         return out
 
     def edit(
-        self, data: Bytes, offsets: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], rules: tuple[Any, ...]
-    ) -> tuple[Bytes, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Drop lines: the new texts of `rows` one after the other, where each begins, and int64[rows, 4] of counts.
-
-        The counts are lines, lines kept (or -1 - p where phrase p drops the document), sentences kept, and 1 for a
-        text that is not what it was.
-        """
+        self,
+        data: Bytes,
+        offsets: npt.NDArray[np.int32],
+        rows: npt.NDArray[np.int64],
+        rules: tuple[Any, ...],
+        needs: int,
+        words: WordLists,
+    ) -> Edited:
+        """Drop lines of the documents named by `rows`, and measure what is left."""
         data, offsets = read_only(data), read_only(offsets)
         self._grow(offsets, rows)
         size = int((offsets[rows + 1] - offsets[rows]).sum())
         new, places = np.empty(size, np.uint8), np.empty(len(rows) + 1, np.int64)
-        result = np.empty((len(rows), 4), np.int64)
+        result, out = np.empty((len(rows), 4), np.int64), np.zeros((len(rows), len(COLUMNS)))
         copy = np.empty(self._capacity, np.int32), np.empty(self._capacity, np.uint8)
-        used = _edit(data, offsets, rows, self._marks, rules, self._scratch, copy, new, places, result)
-        return new[:used], places, result
+        given = self._given(words)
+        used = _edit(data, offsets, rows, needs, given, rules, self._scratch, copy, new, places, result, out)
+        return Edited(new[:used], places, result, out)
+
+    def _given(self, words: WordLists) -> tuple[Any, ...]:
+        return self._lorem, self._marks, self._fold, words, self._powers
 
     def _grow(self, offsets: npt.NDArray[np.int32], rows: npt.NDArray[np.int64]) -> None:
         longest = int((offsets[rows + 1] - offsets[rows]).max(initial=0)) + 1
-        tables = self._scratch[-1] if self._scratch else ()
+        tables = self._scratch[-1][-1] if self._scratch else ()
         if longest <= self._capacity and all(table[-1][0] < 1 << 30 for table in tables):
             return
         size = max(1 << 16, 1 << (longest - 1).bit_length(), self._capacity)
@@ -289,11 +322,13 @@ class Kernel:
         self._scratch = (
             np.empty(size, np.int32),
             np.empty(size, np.uint8),
-            token_arrays(size),
-            np.empty(size, np.uint64),
-            np.empty(LINE_COUNTS, np.int64),
-            (np.empty(size, np.uint8), np.empty(size, np.int64)),
-            (_table(2 * size), _table(2 * size)),
+            (
+                token_arrays(size),
+                np.empty(size, np.uint64),
+                np.empty(LINE_COUNTS, np.int64),
+                (np.empty(size, np.uint8), np.empty(size, np.int64)),
+                (_table(2 * size), _table(2 * size)),
+            ),
         )
 
 

@@ -111,6 +111,32 @@ def split(points: Any, classes: Any, count: int, powers: Any, tokens: Any) -> in
 
 
 @inner
+def count_tokens(points: Any, classes: Any, count: int, words: Any, symbols: Any) -> int:
+    """How many tokens `split` would find, in a fifth of its time: simple loops, which compilers vectorise.
+
+    `words` and `symbols` are room for a byte a character: whether it is in a word, its final apostrophe aside, and
+    whether it is in a run of symbols. A token begins where either does.
+    """
+    if not count:
+        return 0
+    for i in range(count):
+        words[i] = classes[i] & WORD
+    for i in range(1, count - 1):
+        words[i] |= np.uint8(points[i] == _HYPHEN) & classes[i - 1] & classes[i + 1] & WORD
+    for i in range(count):
+        symbols[i] = np.uint8((classes[i] & (WORD | SPACE)) == 0) & (np.uint8(1) - words[i])
+    for i in range(1, count):
+        apostrophe = np.uint8((points[i] == _APOSTROPHE) | (points[i] == _RIGHT_QUOTE))
+        symbols[i] &= np.uint8(1) - (apostrophe & classes[i - 1] & WORD)
+    found = np.int64(words[0]) + symbols[0]
+    for i in range(1, count):
+        found += words[i] > words[i - 1]
+    for i in range(1, count):
+        found += symbols[i] > symbols[i - 1]
+    return int(found)
+
+
+@inner
 def folded_hash(points: Any, start: int, end: int, single: Any, expansions: Any) -> Any:
     """The hash of a token without regard to case: that of its case folding."""
     own = np.uint64(0)

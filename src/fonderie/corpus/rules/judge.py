@@ -152,7 +152,7 @@ class _Pass:
             if not len(alive):
                 return
             if isinstance(item, LineRules):
-                alive = self._drop_lines(item, alive)
+                alive = self._drop_lines(item, alive, self._plan.items[place + 1 :])
                 continue
             values = self._values(item, alive, self._plan.items[place:])
             held = item.holds(values)
@@ -170,7 +170,9 @@ class _Pass:
         measure = rule.measure
         if measure in COLUMNS:
             if self._measured is None:
-                self._measured = self._measure(alive, following)
+                self._measured = kernel().measure(
+                    self._texts.data, self._texts.offsets, alive, _needs(following), self._words()
+                )
             column: npt.NDArray[np.float64] = self._measured[alive, COLUMN_PLACES[measure]]
             return column
         rows = self._rows[alive]
@@ -190,15 +192,8 @@ class _Pass:
         found_there = [_field(self._metadata(int(row)), measure.removeprefix(METADATA)) for row in rows]
         return found_there if rule.takes_words else np.array([_number(value) for value in found_there])
 
-    def _measure(self, alive: Rows, following: Iterable[Rule | LineRules]) -> npt.NDArray[np.float64]:
-        """All that is asked of the texts as they are: where lines are dropped, hardly one stays what it was."""
-        needs = 0
-        for item in following:
-            if isinstance(item, LineRules):
-                break
-            needs |= COLUMNS.get(item.measure, 0)
-        words = _words(self._language, self._resources.phrases)
-        return kernel().measure(self._texts.data, self._texts.offsets, alive, needs, words)
+    def _words(self) -> WordLists:
+        return _words(self._language, self._resources.phrases)
 
     def _identify(self, position: int) -> tuple[str, float]:
         if self._texts is self._batch.texts:
@@ -213,9 +208,11 @@ class _Pass:
         url = url_of(self._batch.record.column("origin")[row].as_py(), self._metadata(row))
         return url is not None and self._resources.urls.names(url)
 
-    def _drop_lines(self, rules: LineRules, alive: Rows) -> Rows:
+    def _drop_lines(self, rules: LineRules, alive: Rows, following: Iterable[Rule | LineRules]) -> Rows:
         """Go on with the lines that are left, and drop documents that hold what no document may."""
-        data, places, counts = kernel().edit(self._texts.data, self._texts.offsets, alive, rules.arrays())
+        data, places, counts, self._measured = kernel().edit(
+            self._texts.data, self._texts.offsets, alive, rules.arrays(), _needs(following), self._words()
+        )
         rows = self._rows[alive]
         left, changed = counts[:, 1] > 0, counts[:, 3] > 0
         for row, kept in zip(rows[~left].tolist(), counts[~left, 1].tolist(), strict=True):
@@ -225,8 +222,18 @@ class _Pass:
         for row, (lines, kept, _, _) in zip(rows[edited].tolist(), counts[edited].tolist(), strict=True):
             self._edits[row] = f"{rules.name}: {lines - kept} of {lines} lines"
         self._texts = Texts(data, places.astype(np.int32))
-        self._rows, self._kept_sentences, self._measured = rows, counts[:, 2].astype(np.float64), None
+        self._rows, self._kept_sentences = rows, counts[:, 2].astype(np.float64)
         return np.flatnonzero(left)
+
+
+def _needs(items: Iterable[Rule | LineRules]) -> int:
+    """What the kernel must measure for all rules that judge the text as it is, up to those that drop lines."""
+    needs = 0
+    for item in items:
+        if isinstance(item, LineRules):
+            break
+        needs |= COLUMNS.get(item.measure, 0)
+    return needs
 
 
 COLUMN_PLACES = {name: place for place, name in enumerate(COLUMNS)}
