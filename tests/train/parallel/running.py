@@ -14,9 +14,7 @@ from fonderie.core.step import Inputs, Output
 from fonderie.train.pretrain import PretrainParameters, pretrain
 
 
-def run(
-    tokens: Path, tokenizer: Path, staging: Path, machine: Machine | None = None, **changes: Any
-) -> Output:
+def run(tokens: Path, tokenizer: Path, staging: Path, machine: Machine | None = None, **changes: Any) -> Output:
     """Two processes, unless the machine says otherwise."""
     out = Output(staging / "files", staging / "state")
     for folder in (out.path, out.state):

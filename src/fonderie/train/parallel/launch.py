@@ -63,8 +63,10 @@ def lead(request: Request, out: Output, machine: Machine) -> None:
     """Run a request in all processes; fills in `out`. Raises what the first process to fail raised."""
     key = secrets.token_bytes(32)
     host = "127.0.0.1" if machine.nodes == 1 else socket.gethostname()
-    with Listener((host if machine.nodes == 1 else "", 0), "AF_INET", backlog=machine.processes, authkey=key) as listener:
-        port = listener.address[1]  # type: ignore[index]
+    with Listener(
+        (host if machine.nodes == 1 else "", 0), "AF_INET", backlog=machine.processes, authkey=key
+    ) as listener:
+        port = listener.address[1]
         variables = {LEADER: f"{host}:{port}", KEY: key.hex()}
         with _torchrun(machine, variables, out.state / OUTPUT) as process:
             _Crew(request, out, machine, process).work(listener)
@@ -157,7 +159,11 @@ class _Crew:
                     deadline = time.monotonic() + GRACE_SECONDS
                 if self._settled() or (deadline is not None and time.monotonic() > deadline):
                     raise self._verdict()
-                if self.process.poll() is not None and self.heard.empty() and len(self.done) < self.machine.processes:
+                if (
+                    self.process.poll() is not None
+                    and self.heard.empty()
+                    and len(self.done) < self.machine.processes
+                ):
                     deadline = deadline or time.monotonic() + GRACE_SECONDS
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(END_SECONDS)

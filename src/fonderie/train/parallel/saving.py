@@ -3,7 +3,8 @@
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def save(
     As soon as this returns the tensors may change. What is half written is never found: it has no state.json, and
     lies where nobody looks for checkpoints. One save at a time.
     """
-    from torch.distributed.checkpoint import DefaultSavePlanner
+    from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
     from torch.distributed.checkpoint.state_dict_saver import async_save
 
     fresh = aside / checkpoint.folder_name(step)
@@ -67,7 +68,7 @@ def restore(model: Decoder, optimizer: Optimizer, path: Path, spread: Together) 
     Every file is hashed, each by one process, before any is used. Raises StoreError in all processes for a file
     that is missing or altered, or tensors of another model. Returns its step and facts.
     """
-    from torch.distributed.checkpoint import DefaultLoadPlanner
+    from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
     from torch.distributed.checkpoint.state_dict_loader import load
 
     state = spread.from_first(lambda: _attempt(path))
@@ -119,27 +120,14 @@ def _verify(path: Path, state: checkpoint.State, spread: Together) -> None:
             wrong.append(error)
     found: list[list[StoreError]] = [[] for _ in range(spread.size)]
     torch.distributed.all_gather_object(found, wrong, group=spread.waiting)
-    for error in (error for errors in found for error in errors):
-        raise error
+    first = next(chain.from_iterable(found), None)
+    if first is not None:
+        raise first
     checkpoint.check_root(path, state)
 
 
-def whole(model: Decoder, fresh: Decoder, spread: Together) -> Decoder | None:
-    """The weights put together in the first process, in a fresh model of the same sizes; None in the others."""
-    order, weights = _order(model, spread), {}
-    for name, weight in model.state_dict().items():
-        full = weight.full_tensor().cpu()
-        rows = order(name)
-        if spread.first:
-            weights[name] = full if rows is None else torch.empty_like(full).index_copy_(0, rows, full)
-    if not spread.first:
-        return None
-    fresh.load_state_dict(weights, assign=True)
-    return fresh.to("cpu")
-
-
 def _order(model: Decoder, spread: Together) -> RowOrder:
-    @lru_cache(maxsize=None)
+    @cache
     def order(name: str) -> Tensor | None:
         return row_order(name, model.config, spread.tensor_size)
 

@@ -10,7 +10,7 @@ matrices stand in another order, that of `row_order`: each process's heads toget
 the model's own (storage.py puts them back), so that a checkpoint does not depend on who wrote it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from fonderie.core.errors import UsageError
 from fonderie.model.config import ModelConfig
 from fonderie.model.transformer import Block, Decoder, RMSNorm
+from fonderie.train.optim import Muon, exchange
 from fonderie.train.parallel.spread import Together
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def shard(model: nn.Module, optimizer: Optimizer, spread: Together, *, precision
             f"a {type(model).__name__} is trained by one process: only our own decoder can be cut up",
             hint="Leave out --processes.",
         )
+    if spread.tensor_size > 1 and isinstance(optimizer, Muon):
+        raise UsageError(
+            "Muon needs a matrix's rows in their own order, which --tensor-parallel does not leave",
+            hint="Leave --tensor-parallel out, or train with AdamW.",
+        )
     names = {weight: name for name, weight in model.named_parameters()}
     if spread.tensor_size > 1:
         _cut_matrices(model, spread)
@@ -55,7 +61,8 @@ def shard(model: nn.Module, optimizer: Optimizer, spread: Together, *, precision
             # Set for each part on its own; the default divides by the number of processes.
             part.set_gradient_divide_factor(1.0)
             part.set_force_sum_reduction_for_comms(True)
-    _exchange(optimizer, names, dict(model.named_parameters()))
+    cut = dict(model.named_parameters())
+    exchange(optimizer, {weight: cut[name] for weight, name in names.items()})
 
 
 def _policy(precision: str | None) -> "MixedPrecisionPolicy":
@@ -107,24 +114,12 @@ def row_order(name: str, config: ModelConfig, parts: int) -> Tensor | None:
     if parts == 1 or not name.partition("/")[0].endswith(FUSED):
         return None
     if "gate_up" in name:
-        pieces = torch.arange(2 * config.hidden).split(config.hidden)
+        pieces = torch.split(torch.arange(2 * config.hidden), config.hidden)
     else:
         query, key_value = config.heads * config.head_size, config.kv_heads * config.head_size
-        pieces = torch.arange(query + 2 * key_value).split([query, key_value, key_value])
+        pieces = torch.split(torch.arange(query + 2 * key_value), [query, key_value, key_value])
     cut = [piece.chunk(parts) for piece in pieces]
     return torch.cat([piece[part] for part in range(parts) for piece in cut])
-
-
-def _exchange(optimizer: Optimizer, names: Mapping[Any, str], cut: Mapping[str, Tensor]) -> None:
-    """Put the cut weights where the optimizer has the whole ones; kernels take weights of one mesh at a time."""
-    groups = []
-    for group in optimizer.param_groups:
-        by_mesh: dict[int, list[Tensor]] = {}
-        for weight in group["params"]:
-            new = cut[names[weight]]
-            by_mesh.setdefault(new.device_mesh.ndim, []).append(new)  # type: ignore[attr-defined]
-        groups += [{**group, "params": weights} for weights in by_mesh.values()]
-    optimizer.param_groups[:] = groups
 
 
 def recompute(model: nn.Module) -> None:
@@ -143,4 +138,4 @@ def recompute(model: nn.Module) -> None:
             hint="Leave it out.",
         )
     for block in model.blocks:
-        block.forward = again(block.forward)  # type: ignore[method-assign]
+        block.forward = again(block.forward)

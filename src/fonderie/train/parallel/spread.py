@@ -113,8 +113,8 @@ class Together(Alone):
             smallest, parts = phase.sizes.of(1), phase.accumulation
             if smallest < self.data_size * parts:
                 raise UsageError(
-                    f"phase '{phase.name}' has steps of {smallest} sequences, too few for {self.data_size} processes "
-                    f"with {parts} micro-batches each",
+                    f"phase '{phase.name}' has steps of {smallest} sequences, too few for {self.data_size} "
+                    f"processes with {parts} micro-batches each",
                     hint="Use fewer --processes, a larger --tensor-parallel, or less accumulation.",
                 )
 

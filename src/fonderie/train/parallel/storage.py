@@ -106,18 +106,15 @@ def layout(tensors: Mapping[str, tuple[torch.dtype, tuple[int, ...]]]) -> tuple[
         if dtype not in rank:
             raise ValueError(f"{name} is of {dtype}, which checkpoints do not hold")
     ordered = sorted(tensors.items(), key=lambda entry: (rank[entry[1][0]], entry[0]))
-    described, begin = {}, 0
+    described, starts, begin = {}, {}, 0
     for name, (dtype, shape) in ordered:
         end = begin + dtype.itemsize * int(torch.Size(shape).numel())
         described[name] = {"dtype": DTYPES[dtype], "shape": list(shape), "data_offsets": [begin, end]}
-        begin = end
+        starts[name], begin = begin, end
     text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
     text += b" " * (-len(text) % 8)
     header = len(text).to_bytes(8, "little") + text
-    places = {
-        name: Place(dtype, tuple(shape), len(header) + described[name]["data_offsets"][0])  # type: ignore[index]
-        for name, (dtype, shape) in ordered
-    }
+    places = {name: Place(dtype, tuple(shape), len(header) + starts[name]) for name, (dtype, shape) in ordered}
     return header, places, len(header) + begin
 
 
@@ -185,13 +182,13 @@ class Writer(StorageWriter):
 
     def _write(self, handle: int, place: Place, name: str, item: WriteItem, tensor: Tensor) -> None:
         assert item.tensor_data is not None
-        data = memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
         chunk, written = item.tensor_data.chunk, 0
         for run in place.runs(chunk.offsets, chunk.sizes, self.order(name)):
             left = data[written : written + run.size_bytes]
             written += run.size_bytes
             at = run.at
-            while left:
+            while len(left):
                 count = os.pwrite(handle, left, at)
                 left, at = left[count:], at + count
 
@@ -214,7 +211,7 @@ class Reader(StorageReader):
     def reset(self, checkpoint_id: Any = None) -> None:
         """Nothing is kept between checkpoints."""
 
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:  # noqa: ARG002
         """What the planner needs: every tensor as one chunk."""
         found = {}
         for group, places in self.places.items():
