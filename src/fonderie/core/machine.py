@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from rich.markup import escape
 
@@ -28,6 +28,9 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+OnDamaged = Literal["stop", "previous"]
+
+
 @dataclass(frozen=True)
 class Machine:
     """Where and how steps execute."""
@@ -41,10 +44,24 @@ class Machine:
     on: str | None = None
     """Where maps run: None for processes of this machine, "ray" for a cluster of this machine alone, or the
     ray://host:port of one whose nodes see the store and the sources at the same paths."""
+    processes: int = 1
+    """Processes of one training, in all; the steps that can be shared out say so, and the others run in one."""
+    nodes: int = 1
+    """Machines that those processes are shared out over, of a Slurm allocation."""
+    tensor_parallel: int = 1
+    """Processes that share the matrices of each block, and the same sequences; a divisor of `processes`."""
+    recompute: bool = False
+    """Keep only what enters each block of a model and compute the rest again in the backward pass: less memory, a
+    third more time, the same bits (activation checkpointing)."""
+    patience_seconds: float = 600.0
+    """How long a process of a training waits for the others before the run fails."""
     country: str | None = None
     """Where it stands: an ISO 3166-1 code of two letters, stated by who runs it and recorded beside the energy."""
     watts: float | None = None
     """What it draws under load, as who runs it states: estimates the energy beside what is measured."""
+    on_damaged_checkpoint: OnDamaged = "stop"
+    """What a training does that finds its last checkpoint damaged or half-written: it stops and names the file, or
+    takes the one before it, and says so. Either way the bytes come out the same. Recipes say it, in [recipe]."""
     reporter: Reporter = field(default_factory=Silent)
     note: Callable[..., None] = field(default=lambda _event, **_: None)
     """Where incidents go: called with the name of an event and its fields."""
@@ -52,6 +69,12 @@ class Machine:
     def __post_init__(self) -> None:
         if self.workers < 1 or self.threads < 1:
             raise UsageError(f"workers and threads must be at least 1, not {self.workers} and {self.threads}")
+        if self.tensor_parallel < 1 or self.nodes < 1 or self.processes % (self.tensor_parallel * self.nodes):
+            raise UsageError(
+                f"{self.processes} processes cannot be shared out over {self.nodes} nodes "
+                f"in groups of {self.tensor_parallel}",
+                hint="Give --processes a multiple of --nodes times --tensor-parallel.",
+            )
         if self.country is not None and not re.fullmatch("[A-Z]{2}", self.country):
             raise UsageError(
                 f"'{self.country}' is no country's code", hint="Give two capital letters of ISO 3166-1, such as FR."

@@ -5,7 +5,6 @@ accepts beyond free licences. Everything else about a call is `step`, `inputs` a
 """
 
 import datetime
-import difflib
 import glob
 import json
 import re
@@ -20,11 +19,14 @@ from pydantic_core import ErrorDetails
 
 from fonderie.core.errors import InputError, NoSourceError, RecipeError
 from fonderie.core.hub_files import SCHEME, hub_sources
+from fonderie.core.machine import OnDamaged
 from fonderie.core.manifest import describe_file
 from fonderie.core.step import Parameters, Policy, Source, Step, fields_with_role
 from fonderie.core.wiring import check_wiring, did_you_mean, implied, in_running_order, unknown
 
 RESERVED_TABLES = ("recipe", "policy")
+HEAD = ("title", "description", "data_elsewhere", "on_damaged_checkpoint")
+"""What [recipe] may hold. None of it enters a key."""
 _CALL_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -68,6 +70,8 @@ class Recipe:
     calls: Mapping[str, Call]
     overrides: tuple[str, ...] = ()
     """`call.param=value` as given on the command line."""
+    on_damaged_checkpoint: OnDamaged = "stop"
+    """What a training does that finds its last checkpoint damaged: see `Machine`."""
     tombstones_folder: Path = Path()
     """The folder that relative paths of policy.tombstones start from."""
 
@@ -116,6 +120,7 @@ def load_recipe(path: Path, overrides: Sequence[str], find_step: Callable[[str],
         title=str(tables.head.get("title", path.stem)),
         description=str(tables.head.get("description", "")),
         data_elsewhere=tables.head.get("data_elsewhere", False) is True,
+        on_damaged_checkpoint=tables.head.get("on_damaged_checkpoint", "stop"),
         policy=policy,
         calls=in_running_order(calls, path),
         overrides=tuple(overrides),
@@ -141,11 +146,11 @@ def _read(path: Path) -> _Tables:
         if not _CALL_NAME.fullmatch(name):
             raise RecipeError(f"{path}: [{name!r}] is no name for a call", hint="Use letters, digits, _ and -.")
     head = data.pop("recipe", {})
-    unknown = sorted(set(head) - {"title", "description", "data_elsewhere"})
-    if unknown:
-        raise RecipeError(
-            f"{path}: [recipe] has no '{unknown[0]}'", hint="Known: title, description, data_elsewhere."
-        )
+    strange = sorted(set(head) - set(HEAD))
+    if strange:
+        raise RecipeError(f"{path}: [recipe] has no '{strange[0]}'", hint=f"Known: {', '.join(HEAD)}.")
+    if head.get("on_damaged_checkpoint", "stop") not in get_args(OnDamaged):
+        raise RecipeError(f'{path}: [recipe] on_damaged_checkpoint is "stop" or "previous"')
     policy = data.pop("policy", {})
     if not data:
         raise RecipeError(f"{path} calls no step", hint="Each [table] with a `step` is one call.")

@@ -96,7 +96,8 @@ def run_recipe(
         store.hold(f"fonderie run {recipe.path}", wait=wait, say=lambda text: machine.reporter.say(escape(text))),
         EventLog(store.run_folder(recipe.name) / "events.jsonl") as events,
     ):
-        return _Run(recipe, store, replace(machine, note=events.write), events).run(names)
+        machine = replace(machine, note=events.write, on_damaged_checkpoint=recipe.on_damaged_checkpoint)
+        return _Run(recipe, store, machine, events).run(names)
 
 
 def check_recipe(

@@ -1,6 +1,6 @@
 """train.pretrain: a model from random weights and packed tokens. What it writes: see committed.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,18 @@ from fonderie.train.training import Training
 from fonderie.train.view.mix import mix_of
 
 if TYPE_CHECKING:
-    from fonderie.model.transformer import Decoder
+    from fonderie.model.language_model import LanguageModel
 
 NAME = "train.pretrain"
 VERSION = 3
+
+
+def refuse_other_count(params: PhasedSettings, inputs: Mapping[str, tuple[str, ...]]) -> None:
+    """ValueError unless there are tokens for every phase: one call for all, or one for each."""
+    given, phases = inputs["tokens"], params.all_phases
+    if len(given) not in (1, len(phases)):
+        names = ", ".join(phase.name for phase in phases)
+        raise ValueError(f"has {len(phases)} phases ({names}), and inputs.tokens names {len(given)} calls")
 
 
 @step(
@@ -31,6 +39,7 @@ VERSION = 3
     parameters=PretrainParameters,
     produces="model",
     inputs={"tokens": Port("tokens", many=True), "tokenizer": Port("tokenizer")},
+    wiring=refuse_other_count,
     resumable=True,
 )
 @shared_out
@@ -45,7 +54,7 @@ def pretrain(inputs: Inputs, params: PretrainParameters, out: Output, machine: M
     draft = _promise(params, streams, digest_file(tokenizer.path / "tokenizer.json"))
     training = Training.of(params, streams, [data.shuffle_seed for data in draft.data])
 
-    def save(model: "Decoder", folder: Path) -> None:
+    def save(model: "LanguageModel", folder: Path) -> None:
         save_pretrained(model, folder, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)
 
     train_committed(training, draft, out, machine, save=save, mix=mix_of(training.plan, training.data))

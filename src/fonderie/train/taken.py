@@ -1,0 +1,122 @@
+"""train.checkpoint: a model as it was after a step of its training; the inputs "base@step-400" and "base@main"."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from fonderie.core.errors import InputError
+from fonderie.core.machine import Machine
+from fonderie.core.step import Inputs, Output, Parameters, Port, step
+from fonderie.train.commitment import COMMITMENT, LOG, read_log
+from fonderie.train.curve import loss_curve
+from fonderie.train.plan import Plan
+from fonderie.train.seen import DERIVED
+from fonderie.train.settings import Settings
+from fonderie.train.training import plan_of
+
+NAME = "train.checkpoint"
+
+
+class CheckpointParameters(Parameters):
+    """Which checkpoint, and how much of it."""
+
+    at: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)
+    """ "step-400", or the name of a phase: the state after its last step."""
+    state: bool = False
+    """Take the optimizer's state along, so that a release of this model can be verified and replayed to its end."""
+
+
+def refuse_absent(params: CheckpointParameters, feeding: Mapping[str, tuple[Parameters, ...]]) -> None:
+    """ValueError for a checkpoint that the training will not keep, before anything is trained."""
+    (training,) = feeding["model"]
+    if not isinstance(training, Settings):
+        raise ValueError(
+            f"takes '{params.at}' of a model that is not trained by this recipe, and has no checkpoints"
+        )
+    phases = training.all_phases
+    if any(phase.depends_on_data for phase in phases):
+        if not params.at.startswith("step-") and params.at not in [phase.name for phase in phases]:
+            raise ValueError(f"there is no phase '{params.at}': {', '.join(phase.name for phase in phases)}")
+        return
+    refuse_unkept(params.at, plan_of(training, [1] * len(phases)))
+
+
+def refuse_unkept(at: str, plan: Plan) -> int:
+    """The step of a checkpoint that a training keeps; ValueError if it keeps none of that name."""
+    due = [step for step in range(1, plan.steps + 1) if plan.checkpoint_due(step)]
+    kept = sorted(plan.kept([0, *due]))
+    step = plan.named(at)
+    if step is None:
+        names = ", ".join(phase.name for phase in plan.phases)
+        raise ValueError(
+            f"the training writes no checkpoint '{at}'; its phases: {names}; last step: {plan.steps:,}"
+        )
+    if step not in kept:
+        raise ValueError(
+            f"the checkpoint '{at}' does not stay: checkpoints_kept is {plan.checkpoints_kept}, which leaves steps "
+            f"{', '.join(f'{one:,}' for one in kept[:12])}"
+        )
+    return step
+
+
+@step(
+    NAME,
+    version=1,
+    parameters=CheckpointParameters,
+    produces="model",
+    inputs={"model": Port("model")},
+    upstream=refuse_absent,
+)
+def take(inputs: Inputs, params: CheckpointParameters, out: Output, machine: Machine) -> None:  # noqa: ARG001
+    """Write the model after a step, its log up to there and its commitment; the checkpoint itself if asked for."""
+    from fonderie.model.convert import load_pretrained, read_config, save_pretrained
+    from fonderie.train import checkpoint
+    from fonderie.train.journal import CHECKPOINTS
+
+    folder = inputs.one("model").path
+    derived = json.loads((folder / DERIVED).read_bytes())
+    at = _step(params.at, derived["training"])
+    path = folder / CHECKPOINTS / checkpoint.folder_name(at)
+    if not path.is_dir():
+        kept = ", ".join(found.name for found in checkpoint.all_of(folder / CHECKPOINTS))
+        raise InputError(f"{folder} has no checkpoint '{params.at}'; kept: {kept or 'none'}")
+    found = checkpoint.load(path)
+    model, special = load_pretrained(folder), read_config(folder)
+    if model.state_dict().keys() != found.tensors["model"].keys():
+        raise InputError(f"{path} does not hold a whole model, but what was learnt beside one")
+    model.load_state_dict(found.tensors["model"])
+    phase = _phase_of(at, derived["training"]["phases"])
+    model.reposition(phase["context"], phase["rope_theta"])
+    ids = {name: special.get(f"{name}_token_id") for name in ("bos", "eos", "pad")}
+    save_pretrained(model, out.path, **ids)
+    lines = (folder / LOG).read_bytes().splitlines(keepends=True)[:at]
+    (out.path / LOG).write_bytes(b"".join(lines))
+    for name in (COMMITMENT, DERIVED):
+        shutil.copyfile(folder / name, out.path / name)
+    if params.state:
+        shutil.copytree(path, out.path / CHECKPOINTS / path.name)
+    seen = read_log(b"".join(lines))
+    if seen:
+        curve = loss_curve([line.tokens for line in seen], [line.loss for line in seen])
+        (out.path / "loss.svg").write_bytes(curve)
+    out.statistics.update(
+        step=at, tokens_seen=seen[-1].tokens if seen else 0, **({"loss": seen[-1].loss} if seen else {})
+    )
+
+
+def _step(at: str, training: Mapping[str, Any]) -> int:
+    ends = {phase["name"]: phase["first_step"] + phase["steps"] - 1 for phase in training["phases"]}
+    if at in ends:
+        return int(ends[at])
+    number = at.removeprefix("step-")
+    if number == at or not number.isdecimal():
+        raise InputError(f"there is no phase '{at}': {', '.join(ends)}", hint="A step is named step-400.")
+    return int(number)
+
+
+def _phase_of(step: int, phases: list[dict[str, Any]]) -> dict[str, Any]:
+    """The phase whose positions the model had after a step; the first, before any."""
+    return next((phase for phase in reversed(phases) if phase["first_step"] <= max(step, 1)), phases[0])
