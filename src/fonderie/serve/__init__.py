@@ -1,0 +1,1 @@
+"""The public service: engines that answer, and the HTTP interface in front of them."""

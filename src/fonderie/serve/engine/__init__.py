@@ -1,0 +1,1 @@
+"""The embedded engine: many requests at once on one model, each answered as if it were alone."""

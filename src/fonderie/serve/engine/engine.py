@@ -1,0 +1,288 @@
+"""The engine: one thread, one model, continuous batching (Orca, OSDI 2022).
+
+In each round it takes in what was asked and given up meanwhile, reads one chunk of one prompt, and lets every
+request whose prompt is read say one token; so a long prompt delays nobody by more than a chunk, a request that is
+given up is gone within a round, and one that ends makes room for the next in line at once.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import torch
+
+from fonderie.model.language_model import LanguageModel
+from fonderie.model.transformer import Decoder
+from fonderie.serve.engine.grammar import Matcher
+from fonderie.serve.engine.prefix import PrefixCache
+from fonderie.serve.engine.request import Event, Finished, Request
+from fonderie.serve.engine.running import Running
+from fonderie.serve.engine.single import SingleSlot
+from fonderie.serve.engine.slots import CHUNK, Room, Slots
+from fonderie.serve.engine.text import Decodes
+
+log = logging.getLogger(__name__)
+
+Deliver = Callable[[list[tuple[int, Event]]], None]
+"""Called in the engine's thread, once a round, with the number of each request and what became of it, in order."""
+
+
+class StartsGrammars(Protocol):
+    """What makes matchers of grammars; `Grammars` does."""
+
+    def start(self, grammar: str) -> Matcher:
+        """Nothing has been said yet; ValueError if the grammar is none."""
+        ...
+
+
+class QueueFullError(Exception):
+    """So many requests wait that another is turned away."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much at once."""
+
+    batch: int = 16
+    """Requests that are answered at the same time."""
+    waiting: int = 256
+    """Requests in line; one more is turned away."""
+    tokens: int | None = None
+    """Tokens that the requests being answered may come to, prompts and longest answers; None: as the slots hold."""
+    prefix_bytes: int = 256 << 20
+    """Memory for what prompts have in common."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the engine has to do at one moment, and what it has done since it began."""
+
+    running: int
+    waiting: int
+    prompt_tokens: int
+    answer_tokens: int
+    cached_tokens: int
+    rounds: int
+    busy_seconds: float
+    """Time spent on rounds, as opposed to waiting for something to do."""
+
+
+class Engine:
+    """Answers requests until it is closed. All methods may be called from any thread."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Decodes,
+        deliver: Deliver,
+        *,
+        limits: Limits | None = None,
+        grammars: StartsGrammars | None = None,
+        threads: int = 1,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.context = model.config.context
+        self._model, self._tokenizer, self._deliver, self._grammars = model.eval(), tokenizer, deliver, grammars
+        self._threads = threads
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[int, Request]] = deque()
+        self._given_up: set[int] = set()
+        self._next = 0
+        self._closing = self._dropping = False
+        self._running: list[Running] = []
+        self._counts = dict.fromkeys(("prompt_tokens", "answer_tokens", "cached_tokens", "rounds"), 0)
+        self._busy = 0.0
+        self.failure: str | None = None
+        """What ended the engine, if anything did; nothing is answered from then on."""
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: Request) -> int:
+        """Put a request in line; returns its number.
+
+        ValueError if it does not fit into the context, QueueFullError if too many wait, RuntimeError when closing.
+        """
+        room = self.context - len(request.prompt)
+        if room < request.max_tokens or room < 0:
+            raise ValueError(
+                f"{len(request.prompt)} tokens of prompt and {request.max_tokens} of answer are more than the "
+                f"{self.context} that the model reads"
+            )
+        if request.grammar is not None and self._grammars is None:
+            raise ValueError("this engine takes no grammars")
+        with self._changed:
+            if self.failure is not None or self._closing:
+                raise RuntimeError(self.failure or "the engine is closing")
+            if len(self._waiting) >= self.limits.waiting:
+                raise QueueFullError
+            number, self._next = self._next, self._next + 1
+            self._waiting.append((number, request))
+            self._changed.notify()
+        return number
+
+    def cancel(self, number: int) -> None:
+        """Give a request up; its last event says "cancelled". One that has ended already is left alone."""
+        with self._changed:
+            self._given_up.add(number)
+            self._changed.notify()
+
+    def position(self, number: int) -> int | None:
+        """How many are in line before a request; None if it is not in line, or not any more."""
+        with self._changed:
+            return next((place for place, (waiting, _) in enumerate(self._waiting) if waiting == number), None)
+
+    def load(self) -> Load:
+        """What there is to do, and what has been done."""
+        with self._changed:
+            return Load(len(self._running), len(self._waiting), **self._counts, busy_seconds=self._busy)
+
+    def close(self, *, finish: bool = True, timeout: float | None = None) -> bool:
+        """Take nothing more; finish what was taken, or drop it. Returns whether all had ended in time."""
+        with self._changed:
+            self._closing = True
+            self._dropping = self._dropping or not finish
+            self._changed.notify()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        torch.set_num_threads(self._threads)
+        try:
+            with torch.inference_mode():
+                room: Room = SingleSlot(self._model)
+                prefixes = None
+                if isinstance(self._model, Decoder):
+                    room = Slots(self._model, self.limits.batch)
+                    prefixes = PrefixCache(room, self.limits.prefix_bytes)
+                while self._wait():
+                    begun = time.perf_counter()
+                    self._round(room, prefixes)
+                    self._busy += time.perf_counter() - begun
+        except Exception as error:
+            # No text of anyone is in the log: shapes and types only.
+            log.exception("the engine has failed")
+            self._fail(f"{type(error).__name__}")
+
+    def _wait(self) -> bool:
+        """Sleep until there is something to do; false when all is done and the engine closes."""
+        with self._changed:
+            while not (self._waiting or self._running or self._given_up):
+                if self._closing:
+                    return False
+                self._changed.wait()
+            return True
+
+    def _round(self, room: Room, prefixes: PrefixCache | None) -> None:
+        ended = self._take_in(room, prefixes)
+        self._read(room, prefixes)
+        self._go_on(room)
+        events = [*ended, *((running.number, event) for running in self._running for event in running.events)]
+        with self._changed:
+            for running in self._running:
+                running.events.clear()
+                if running.done:
+                    self._counts["prompt_tokens"] += len(running.request.prompt)
+                    self._counts["answer_tokens"] += len(running.history.said)
+                    self._counts["cached_tokens"] += running.cached
+            self._counts["rounds"] += 1
+            self._running = [running for running in self._running if not running.done]
+        if events:
+            self._deliver(events)
+
+    def _take_in(self, room: Room, prefixes: PrefixCache | None) -> list[tuple[int, Event]]:
+        """End what was given up, and give free slots to the first in line."""
+        ended: list[tuple[int, Event]] = []
+        with self._changed:
+            given_up, self._given_up = self._given_up, set()
+            if self._dropping:
+                given_up |= {number for number, _ in self._waiting} | {running.number for running in self._running}
+            for number, request in [item for item in self._waiting if item[0] in given_up]:
+                self._waiting.remove((number, request))
+                ended.append((number, Finished("cancelled", len(request.prompt), 0)))
+            for running in self._running:
+                if running.number in given_up:
+                    running.finish("cancelled")
+            running_now = [running for running in self._running if not running.done]
+            taken: list[tuple[int, Request, int]] = []
+            free = sorted(set(range(room.count)) - {running.slot for running in running_now})
+            held = sum(len(running.request.prompt) + running.request.max_tokens for running in running_now)
+            budget = self.limits.tokens or room.count * room.context
+            while self._waiting and free:
+                number, request = self._waiting[0]
+                held += len(request.prompt) + request.max_tokens
+                # One that is larger than the whole budget is answered alone, and not never.
+                if held > budget and (running_now or taken):
+                    break
+                self._waiting.popleft()
+                taken.append((number, request, free.pop(0)))
+        for number, request, slot in taken:
+            self._begin(number, request, slot, prefixes, ended)
+        return ended
+
+    def _begin(
+        self,
+        number: int,
+        request: Request,
+        slot: int,
+        prefixes: PrefixCache | None,
+        ended: list[tuple[int, Event]],
+    ) -> None:
+        matcher = None
+        if request.grammar is not None:
+            assert self._grammars is not None
+            try:
+                matcher = self._grammars.start(request.grammar)
+            except ValueError as error:
+                ended.append((number, Finished("error", len(request.prompt), 0, message=str(error))))
+                return
+        running = Running(number, request, slot, self._tokenizer, matcher)
+        if prefixes is not None and not request.prompt_logprobs:  # what is not read has no logits
+            running.read = running.cached = prefixes.fill(slot, request.prompt)
+        with self._changed:
+            self._running.append(running)
+
+    def _read(self, room: Room, prefixes: PrefixCache | None) -> None:
+        """One chunk of the prompt that came first; while nobody is saying anything, of each."""
+        reading = [running for running in self._running if running.reading and not running.done]
+        saying = any(not running.reading and not running.done for running in self._running)
+        for running in reading[:1] if saying else reading:
+            self._guarded(running, partial(running.read_chunk, room))
+            if prefixes is not None and running.read % CHUNK == 0:
+                prefixes.keep(running.slot, running.request.prompt[: running.read])
+
+    def _go_on(self, room: Room) -> None:
+        """One token more for each whose prompt is read."""
+        saying = [running for running in self._running if not running.reading and not running.done]
+        if not saying:
+            return
+        count = max(running.slot for running in saying) + 1
+        tokens, lengths = [0] * count, [0] * count
+        for running in self._running:
+            if running.slot < count:
+                lengths[running.slot] = min(running.length, room.capacity - 1)
+        for running in saying:
+            tokens[running.slot] = running.last
+        logits_NV = room.logits(room.go_on(tokens, lengths))
+        for running in saying:
+            self._guarded(running, partial(running.say, logits_NV[running.slot]))
+
+    @staticmethod
+    def _guarded(running: Running, work: Callable[[], None]) -> None:
+        """What fails for one request, such as a grammar that no token satisfies, ends that one alone."""
+        try:
+            work()
+        except ValueError as error:
+            running.finish("error", str(error))
+
+    def _fail(self, reason: str) -> None:
+        with self._changed:
+            self.failure = f"the engine has failed: {reason}"
+            lost = [(running.number, len(running.request.prompt)) for running in self._running]
+            lost += [(number, len(request.prompt)) for number, request in self._waiting]
+            self._running, self._waiting = [], deque()
+        self._deliver([(number, Finished("error", size, 0, message=self.failure)) for number, size in lost])

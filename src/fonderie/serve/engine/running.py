@@ -1,0 +1,119 @@
+"""One request on its way through the engine: what has been read, said, shown."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from fonderie.serve.engine.grammar import Matcher
+from fonderie.serve.engine.request import Event, Finished, Piece, PromptRead, Reason, Request, TokenLogprob
+from fonderie.serve.engine.sampling import History, draw, logprobs_of
+from fonderie.serve.engine.slots import CHUNK, Room
+from fonderie.serve.engine.text import Decodes, Writer
+
+
+@dataclass
+class Running:
+    """A request that has a slot."""
+
+    number: int
+    request: Request
+    slot: int
+    tokenizer: Decodes
+    matcher: Matcher | None
+    read: int = 0
+    """Tokens of the prompt whose keys and values are there."""
+    cached: int = 0
+    """How many of them the prefix cache had."""
+    history: History = field(init=False)
+    events: list[Event] = field(default_factory=list)
+    """Not delivered yet."""
+    done: bool = False
+    _writer: Writer = field(init=False)
+    _logprobs: list[TokenLogprob] = field(default_factory=list)
+    """Of tokens whose text is not out yet."""
+    _prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
+    _last_logits_V: Tensor | None = None
+    """Of the last token of the chunk before, when the prompt's log-probabilities are asked for."""
+
+    def __post_init__(self) -> None:
+        self.history = History(self.request.sampling, self.request.prompt)
+        self._writer = Writer(self.tokenizer, self.request.stop)
+
+    @property
+    def reading(self) -> bool:
+        """Whether the prompt has not been read to its end."""
+        return self.read < len(self.request.prompt)
+
+    @property
+    def length(self) -> int:
+        """Tokens whose keys and values are there: the last one said has none yet."""
+        return self.read + max(0, len(self.history.said) - 1)
+
+    @property
+    def last(self) -> int:
+        """The token said last."""
+        return self.history.said[-1]
+
+    def read_chunk(self, room: Room) -> None:
+        """Read on; the first token of the answer is drawn at the prompt's end."""
+        prompt, start = self.request.prompt, self.read
+        ids = prompt[start : start + CHUNK]
+        x_CW = room.read(self.slot, ids, start)
+        self.read = start + len(ids)
+        logits: Tensor | None = None
+        if self.request.prompt_logprobs:
+            logits = room.logits(x_CW)
+            self._add_prompt_logprobs(logits, ids)
+        if not self.reading:
+            self.events.append(PromptRead(self.cached, tuple(self._prompt_logprobs)))
+            if self.request.max_tokens == 0:
+                self.finish("length")
+            else:
+                self.say(logits[-1] if logits is not None else room.logits(x_CW[-1:])[0])
+
+    def _add_prompt_logprobs(self, logits_CV: Tensor, ids: tuple[int, ...]) -> None:
+        top = self.request.top_logprobs or 0
+        if self._last_logits_V is None:
+            self._prompt_logprobs.append(TokenLogprob(ids[0], None))
+        else:
+            self._prompt_logprobs += logprobs_of(self._last_logits_V[None], [ids[0]], top)
+        if len(ids) > 1:
+            self._prompt_logprobs += logprobs_of(logits_CV[:-1], list(ids[1:]), top)
+        self._last_logits_V = logits_CV[-1]
+
+    def say(self, logits_V: Tensor) -> None:
+        """Draw the next token from its logits, and let out what text is certain."""
+        allowed = None if self.matcher is None else self.matcher.allowed()
+        token = draw(logits_V, self.history, allowed)
+        if self.request.top_logprobs is not None:
+            self._logprobs += logprobs_of(logits_V[None], [token], self.request.top_logprobs)
+        self.history.add(token)
+        if token in self.request.stop_ids:
+            self._logprobs = self._logprobs[: len(self._logprobs) - 1]  # it is no part of the answer
+            self.finish("stop")
+            return
+        if self.matcher is not None:
+            self.matcher.add(token)
+        text = self._writer.add(token)
+        if text:
+            self._let_out(text)
+        if self._writer.stopped or (self.matcher is not None and self.matcher.finished):
+            self.finish("stop")
+        elif len(self.history.said) == self.request.max_tokens:
+            self.finish("length")
+
+    def finish(self, reason: Reason, message: str = "") -> None:
+        """The last event; the text held back comes before it, unless the answer was cut off."""
+        if reason in ("stop", "length"):
+            rest = "" if self._writer.stopped else self._writer.end()
+            # A stop text may complete itself only in what was held back.
+            reason = "stop" if self._writer.stopped else reason
+            if rest or self._logprobs:
+                self._let_out(rest)
+        usage = len(self.request.prompt), len(self.history.said)
+        self.events.append(Finished(reason, *usage, self.cached, message))
+        self.done = True
+
+    def _let_out(self, text: str) -> None:
+        self.events.append(Piece(text, tuple(self._logprobs)))
+        self._logprobs.clear()

@@ -1,0 +1,199 @@
+"""Keys and values of many requests in one tensor, and the model's two ways over them: reading a prompt, going on.
+
+An answer must not depend on its neighbours, to the bit. So every tensor that a request's numbers pass through has a
+shape that does not depend on them either, or only in ways that leave its bits alone:
+- prompts are read alone, in chunks of `CHUNK` tokens counted from their start, the last one filled up;
+- going on, the matrix products have a multiple of `ROWS` rows: from 16 rows on, a row of MKL's and oneDNN's fp32
+  products is the same whatever their number (fewer take other kernels); `steady_rows` checks it for the weights at
+  hand, and where it does not hold there are always as many rows as slots;
+- attention goes over the keys in blocks of `KEYS`, each added to the running softmax of those before (arXiv
+  1805.02867): a block beyond a request's own length adds nothing, exactly.
+
+Shapes: N slots, R rows, C a chunk's tokens, S positions, K key-value heads, G query heads to each, D head size,
+L blocks.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fonderie.model.transformer import Decoder
+
+CHUNK = 64
+ROWS = 16
+KEYS = 256
+
+
+class Room(Protocol):
+    """Where requests are computed: `Slots`, or the one slot of another model."""
+
+    count: int
+    context: int
+    capacity: int
+
+    def read(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
+        """Read a chunk of one prompt, from position `start` on, a multiple of `CHUNK`; returns its x_CW."""
+        ...
+
+    def go_on(self, tokens: Sequence[int], lengths: Sequence[int]) -> Tensor:
+        """One token more for each of the first slots, after so many; returns their x_RW."""
+        ...
+
+    def logits(self, x_RW: Tensor) -> Tensor:
+        """The logits of any number of rows, fp32, on the CPU."""
+        ...
+
+
+class Slots:
+    """Room for `count` requests of up to `context` tokens each."""
+
+    def __init__(self, model: Decoder, count: int) -> None:
+        config, like = model.config, model.embedding.weight
+        self.model = model
+        self.count = count
+        self.context = config.context
+        self.capacity = math.ceil(config.context / CHUNK) * CHUNK
+        shape = (config.depth, 2, count, config.kv_heads, self.capacity, config.head_size)
+        self.kv_L2NKSD = torch.zeros(shape, dtype=like.dtype, device=like.device)
+        self.steady = steady_rows(model)
+
+    def read(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
+        """Read a chunk of one prompt, from position `start` on, a multiple of `CHUNK`; returns its x_CW."""
+        padded = [*ids, *[0] * (CHUNK - len(ids))]
+        view = _Prompt(self, slot, start)
+        hidden_BTW = self.model.hidden(torch.tensor([padded], device=self.kv_L2NKSD.device), view)
+        return hidden_BTW[0, : len(ids)]
+
+    def go_on(self, tokens: Sequence[int], lengths: Sequence[int]) -> Tensor:
+        """One token more for each of the first slots, after so many; returns their x_RW.
+
+        A slot that is idle, or whose prompt is being read, is given any token: what it writes lies at its length,
+        where the next token overwrites it.
+        """
+        rows = math.ceil((len(tokens) if self.steady else self.count) / ROWS) * ROWS
+        device = self.kv_L2NKSD.device
+        ids_R1 = torch.zeros(rows, 1, dtype=torch.long, device=device)
+        ids_R1[: len(tokens), 0] = torch.tensor(tokens, device=device)
+        view = _Step(self, torch.tensor(lengths, device=device), rows)
+        return self.model.hidden(ids_R1, view)[: len(tokens), 0]
+
+    def logits(self, x_RW: Tensor) -> Tensor:
+        """The logits of any number of rows, fp32, on the CPU."""
+        rows = math.ceil(len(x_RW) / ROWS) * ROWS
+        padded = functional.pad(x_RW, (0, 0, 0, rows - len(x_RW)))
+        return functional.linear(padded, self.model.output_weight)[: len(x_RW)].float().cpu()
+
+    def copied(self, slot: int, start: int) -> Tensor:
+        """Keys and values of one chunk, [L, 2, K, C, D]."""
+        return self.kv_L2NKSD[:, :, slot, :, start : start + CHUNK].clone()
+
+    def put(self, slot: int, start: int, kv_L2KCD: Tensor) -> None:
+        """Put back what `copied` gave."""
+        self.kv_L2NKSD[:, :, slot, :, start : start + CHUNK] = kv_L2KCD
+
+
+class _Prompt:
+    """A chunk of one prompt: causal attention over what the slot holds."""
+
+    def __init__(self, slots: Slots, slot: int, start: int) -> None:
+        self._slots, self._slot, self._start, self._index = slots, slot, start, 0
+        self.length = start
+
+    def positions(self, tokens: int) -> Tensor:
+        positions = torch.arange(self._start, self._start + tokens, device=self._slots.kv_L2NKSD.device)
+        # Filled up beyond the context: the angle of tokens that nobody reads does not matter.
+        return positions.clamp(max=self._slots.context - 1)[None]
+
+    def layer(self, index: int) -> "_Prompt":
+        self._index = index
+        return self
+
+    def attend(self, q_BTHD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int | None) -> Tensor:
+        from fonderie.model.attention import causal_attention
+
+        stop = self._start + q_BTHD.shape[1]
+        k_BKSD, v_BKSD = self._slots.kv_L2NKSD[self._index, :, self._slot : self._slot + 1, :, :stop]
+        k_BKSD[:, :, self._start :], v_BKSD[:, :, self._start :] = k_BKTD, v_BKTD
+        return causal_attention(q_BTHD, k_BKSD, v_BKSD, window=window)
+
+    def advance(self, tokens: int) -> None:
+        """The scheduler counts."""
+
+
+class _Step:
+    """One token of each of the first slots, at a position of its own; rows beyond them are filling."""
+
+    def __init__(self, slots: Slots, lengths_N: Tensor, rows: int) -> None:
+        self._slots, self._lengths_N, self._rows, self._index = slots, lengths_N, rows, 0
+        self._slot_N = torch.arange(len(lengths_N), device=lengths_N.device)
+        self.length = int(lengths_N.max())
+        self._blocks = math.ceil((self.length + 1) / KEYS)
+
+    def positions(self, tokens: int) -> Tensor:
+        assert tokens == 1
+        return functional.pad(self._lengths_N, (0, self._rows - len(self._lengths_N)))[:, None]
+
+    def layer(self, index: int) -> "_Step":
+        self._index = index
+        return self
+
+    def attend(self, q_BTHD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int | None) -> Tensor:
+        count = len(self._lengths_N)
+        k_NKSD, v_NKSD = self._slots.kv_L2NKSD[self._index, :, :count]
+        k_NKSD[self._slot_N, :, self._lengths_N] = k_BKTD[:count, :, 0]
+        v_NKSD[self._slot_N, :, self._lengths_N] = v_BKTD[:count, :, 0]
+        _, _, H, D = q_BTHD.shape
+        K = k_NKSD.shape[1]
+        q_NKGD = q_BTHD[:count, 0].view(count, K, H // K, D) * D**-0.5
+        y_NKGD = self._over_blocks(q_NKGD, k_NKSD, v_NKSD, window)
+        y_RTC = q_BTHD.new_zeros(self._rows, 1, H * D)
+        y_RTC[:count, 0] = y_NKGD.reshape(count, H * D)
+        return y_RTC
+
+    def _over_blocks(self, q_NKGD: Tensor, k_NKSD: Tensor, v_NKSD: Tensor, window: int | None) -> Tensor:
+        highest = torch.full((*q_NKGD.shape[:3], 1), -math.inf, device=q_NKGD.device)
+        total, y_NKGD = torch.zeros_like(highest), torch.zeros_like(q_NKGD, dtype=torch.float32)
+        for block in range(self._blocks):
+            keys = slice(block * KEYS, (block + 1) * KEYS)
+            scores_NKGS = (q_NKGD @ k_NKSD[:, :, keys].transpose(-1, -2)).float()
+            scores_NKGS.masked_fill_(self._unseen(block, scores_NKGS.shape[-1], window), -math.inf)
+            new = torch.maximum(highest, scores_NKGS.amax(-1, keepdim=True))
+            # A window may leave nothing of the first blocks: then there is no highest score yet.
+            shift = new.clamp(min=torch.finfo(torch.float32).min)
+            p_NKGS, left = (scores_NKGS - shift).exp_(), (highest - shift).exp_()
+            total = total * left + p_NKGS.sum(-1, keepdim=True)
+            y_NKGD = y_NKGD * left + (p_NKGS.to(v_NKSD.dtype) @ v_NKSD[:, :, keys]).float()
+            highest = new
+        return (y_NKGD / total).to(q_NKGD.dtype)
+
+    def _unseen(self, block: int, size: int, window: int | None) -> Tensor:
+        """True where a key of the block is after its query, or before its window; [N, 1, 1, S]."""
+        keys_S = torch.arange(block * KEYS, block * KEYS + size, device=self._lengths_N.device)
+        own_N1 = self._lengths_N[:, None]
+        unseen_NS = keys_S > own_N1
+        if window is not None:
+            unseen_NS |= keys_S <= own_N1 - window
+        return unseen_NS[:, None, None]
+
+    def advance(self, tokens: int) -> None:
+        """The scheduler counts."""
+
+
+@torch.inference_mode()
+def steady_rows(model: Decoder, most: int = 4 * ROWS) -> bool:
+    """Whether a row of every weight's product is the same in 16 rows and in more of them, on this machine."""
+    weights = [*model.blocks[0].parameters(), model.output_weight]
+    generator = torch.Generator().manual_seed(0)
+    for weight in weights:
+        if weight.ndim != 2:
+            continue
+        x = torch.randn(most, weight.shape[1], generator=generator).to(weight.device, weight.dtype)
+        few = functional.linear(x[:ROWS], weight)
+        for rows in range(2 * ROWS, most + 1, ROWS):
+            if not torch.equal(functional.linear(x[:rows], weight)[:ROWS], few):
+                return False
+    return True

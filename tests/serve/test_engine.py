@@ -1,0 +1,231 @@
+import json
+import time
+
+import pytest
+import torch
+from tests.serve.asking import desk, prompt
+
+from fonderie.model.config import ModelConfig
+from fonderie.model.generate import generate
+from fonderie.model.transformer import Decoder
+from fonderie.serve.engine.engine import QueueFullError
+from fonderie.serve.engine.grammar import json_grammar
+from fonderie.serve.engine.request import Finished, PromptRead, Request, Sampling
+
+QUESTION = "Bonjour, où est le petit renard ?"
+
+
+def test_a_greedy_answer_is_that_of_generating_alone(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION, 150)
+    expected = list(generate(model, ids, max_tokens=60))
+    with desk(model, tokenizer) as at:
+        (answer,) = at.ask(Request(ids, 60, Sampling(temperature=0)))
+    assert answer.text == tokenizer.decode(expected)
+    assert answer.end == Finished("length", 150, 60)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"architecture": "mistral", "window": 40},
+        {"architecture": "olmo2"},
+        {"architecture": "qwen3"},
+        {"architecture": "qwen2"},
+    ],
+)
+def test_each_kind_of_block_answers_as_when_generating_alone(tokenizer, options):
+    config = ModelConfig.from_depth(
+        2, vocabulary=tokenizer.vocabulary, context=512, width=64, head_size=16, init_std=0.2
+    )
+    relative = Decoder(ModelConfig.model_validate({**config.model_dump(), **options}), seed=1).eval()
+    ids = prompt(tokenizer, QUESTION, 300)
+    expected = list(generate(relative, ids, max_tokens=40))
+    with desk(relative, tokenizer) as at:
+        (answer,) = at.ask(Request(ids, 40, Sampling(temperature=0)))
+    assert answer.text == tokenizer.decode(expected)
+
+
+def test_an_answer_is_the_same_to_the_bit_alone_and_among_others(model, tokenizer):
+    asked = Request(
+        prompt(tokenizer, QUESTION, 100), 50, Sampling(temperature=1.0, top_p=0.9, seed=5), top_logprobs=3
+    )
+    others = [Request(prompt(tokenizer, "Il est là", 3 + 19 * n), 5 + 7 * n, Sampling(seed=n)) for n in range(20)]
+    with desk(model, tokenizer, prefix_bytes=0) as at:
+        (alone,) = at.ask(asked)
+    with desk(model, tokenizer, prefix_bytes=0) as at:
+        among = at.ask(*others[:9], asked, *others[9:])[9]
+    assert (among.text, among.logprobs) == (alone.text, alone.logprobs)
+    assert len(alone.logprobs) == 50
+
+
+def test_the_number_of_threads_leaves_the_answer_alone(model, tokenizer):
+    asked = Request(prompt(tokenizer, QUESTION), 30, Sampling(seed=1), top_logprobs=0)
+    with desk(model, tokenizer) as at:
+        (one,) = at.ask(asked)
+    torch.set_num_threads(2)
+    try:
+        with desk(model, tokenizer) as at:
+            (two,) = at.ask(asked)
+    finally:
+        torch.set_num_threads(1)
+    assert one.logprobs == two.logprobs
+
+
+def test_what_prompts_share_is_read_once_and_changes_no_bit(model, tokenizer):
+    first = Request(prompt(tokenizer, QUESTION, 200), 20, Sampling(seed=3), top_logprobs=0)
+    longer = Request((*first.prompt, *tokenizer.encode("Il est là.")), 20, Sampling(seed=3), top_logprobs=0)
+    with desk(model, tokenizer, prefix_bytes=0) as at:
+        fresh = at.ask(first)[0], at.ask(longer)[0]
+    with desk(model, tokenizer) as at:
+        kept = at.ask(first)[0], at.ask(longer)[0], at.ask(first)[0]
+    assert [answer.logprobs for answer in kept] == [answer.logprobs for answer in (*fresh, fresh[0])]
+    assert [answer.prompt.cached for answer in kept] == [0, 192, 192]
+    assert kept[1].end.cached_tokens == 192
+
+
+def test_the_prefix_cache_forgets_what_is_oldest_beyond_its_limit(model, tokenizer):
+    one_chunk = 2 * 2 * 64 * model.config.kv_heads * model.config.head_size * 4
+    a, b = (Request(prompt(tokenizer, text, 70), 0) for text in ("où est", "là ours"))
+    with desk(model, tokenizer, prefix_bytes=one_chunk) as at:
+        cached = [at.ask(request)[0].prompt.cached for request in (a, a, b, b, a)]
+    assert cached == [0, 64, 0, 64, 0]
+
+
+def test_log_probabilities_of_a_prompt_are_the_models(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION, 90)
+    with desk(model, tokenizer) as at:
+        (answer,) = at.ask(Request(ids, 0, top_logprobs=1, prompt_logprobs=True))
+    with torch.no_grad():
+        logp = model(torch.tensor([ids]))[0].log_softmax(-1)
+    entries = answer.prompt.logprobs
+    assert [entry.token for entry in entries] == list(ids)
+    assert entries[0].logprob is None
+    expected = [float(logp[i, token]) for i, token in enumerate(ids[1:])]
+    assert [entry.logprob for entry in entries[1:]] == pytest.approx(expected, abs=1e-4)
+    assert [entry.top[0][1] for entry in entries[1:]] == pytest.approx(logp[:-1].amax(-1).tolist(), abs=1e-4)
+    assert answer.end == Finished("length", 90, 0)
+
+
+def test_an_answer_ends_at_a_stop_text_that_it_does_not_show(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION)
+    with desk(model, tokenizer) as at:
+        (whole,) = at.ask(Request(ids, 60, Sampling(temperature=0)))
+        stop = whole.text[20:26]
+        (cut,) = at.ask(Request(ids, 60, Sampling(temperature=0), stop=("never said", stop)))
+    assert cut.text == whole.text[: whole.text.index(stop)]
+    assert cut.end.reason == "stop"
+    assert cut.end.answer_tokens < 60
+
+
+def test_an_answer_ends_at_a_stop_token_without_its_log_probability(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION)
+    tokens = list(generate(model, ids, max_tokens=12))
+    stop = next(token for token in tokens[3:] if token not in tokens[:3])
+    request = Request(ids, 60, Sampling(temperature=0), stop_ids=frozenset({stop}), top_logprobs=0)
+    with desk(model, tokenizer) as at:
+        (answer,) = at.ask(request)
+    before = tokens[: tokens.index(stop)]
+    assert [entry.token for entry in answer.logprobs] == before
+    assert answer.end.reason == "stop"
+
+
+def test_one_who_gives_up_makes_room_at_once(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION)
+    with desk(model, tokenizer, batch=1) as at:
+        long = at.engine.submit(Request(ids, 480))
+        at.wait(long, PromptRead)
+        waiting = at.engine.submit(Request(ids, 480))
+        short = at.engine.submit(Request(ids, 2))
+        assert (at.engine.position(long), at.engine.position(waiting), at.engine.position(short)) == (None, 0, 1)
+        at.engine.cancel(waiting)
+        at.engine.cancel(long)
+        assert at.wait(short).end.reason == "length"
+        assert at.wait(long).end.reason == "cancelled"
+        assert at.wait(waiting).end == Finished("cancelled", len(ids), 0)
+        assert at.wait(long).end.answer_tokens < 480
+        at.engine.cancel(long)
+        assert at.ask(Request(ids, 1))[0].end.reason == "length"
+
+
+def test_a_line_that_is_full_turns_away(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION)
+    with desk(model, tokenizer, batch=1, waiting=1) as at:
+        at.wait(at.engine.submit(Request(ids, 480)), PromptRead)
+        at.engine.submit(Request(ids, 1))
+        with pytest.raises(QueueFullError):
+            at.engine.submit(Request(ids, 1))
+
+
+def test_the_budget_of_tokens_keeps_requests_in_line_but_none_for_ever(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION)
+    with desk(model, tokenizer, tokens=100) as at:
+        first = at.engine.submit(Request(ids, 300))
+        at.wait(first, PromptRead)
+        second = at.engine.submit(Request(ids, 60))
+        assert at.engine.position(second) == 0
+        assert at.engine.load().running == 1
+        assert at.wait(second).end.reason == "length"
+
+
+def test_what_does_not_fit_the_context_is_refused_with_the_figures(model, tokenizer):
+    with desk(model, tokenizer) as at, pytest.raises(ValueError, match="500 tokens of prompt and 13 of answer"):
+        at.engine.submit(Request(prompt(tokenizer, QUESTION, 500), 13))
+
+
+def test_an_answer_may_fill_the_context_to_the_last_token(model, tokenizer):
+    with desk(model, tokenizer) as at:
+        (answer, full) = at.ask(
+            Request(prompt(tokenizer, QUESTION, 500), 12), Request(prompt(tokenizer, QUESTION, 512), 0)
+        )
+    assert answer.end == Finished("length", 500, 12)
+    assert full.end == Finished("length", 512, 0)
+
+
+def test_json_comes_as_the_schema_says_from_a_model_that_knows_nothing(model, tokenizer, tokenizer_folder):
+    schema = {
+        "type": "object",
+        "properties": {"nom": {"type": "string", "maxLength": 8}, "âge": {"type": "integer", "maximum": 999}},
+        "required": ["nom", "âge"],
+        "additionalProperties": False,
+    }
+    ids = prompt(tokenizer, QUESTION)
+    with desk(model, tokenizer, tokenizer_folder) as at:
+        answers = at.ask(*(Request(ids, 200, Sampling(seed=n), grammar=json_grammar(schema)) for n in range(5)))
+    for answer in answers:
+        found = json.loads(answer.text)
+        assert list(found) == ["nom", "âge"]
+        assert isinstance(found["nom"], str)
+        assert found["âge"] <= 999
+        assert answer.end.reason == "stop"
+
+
+def test_a_schema_that_is_not_supported_is_refused_by_name():
+    with pytest.raises(ValueError, match="not supported"):
+        json_grammar({"type": "object", "properties": {"a": {"$ref": "https://example.org/other"}}})
+
+
+def test_closing_finishes_what_was_taken_and_takes_nothing_more(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION)
+    with desk(model, tokenizer, batch=2) as at:
+        numbers = [at.engine.submit(Request(ids, 20)) for _ in range(5)]
+        assert at.engine.close(timeout=60)
+        assert [at.wait(number).end.reason for number in numbers] == ["length"] * 5
+        with pytest.raises(RuntimeError, match="closing"):
+            at.engine.submit(Request(ids, 1))
+
+
+def test_an_engine_that_fails_says_so_to_everyone_and_logs_no_text(model, tokenizer, caplog):
+    ids = prompt(tokenizer, QUESTION)
+    broken = Decoder(model.config, seed=0).eval()
+    with desk(broken, tokenizer) as at:
+        at.ask(Request(ids, 1))
+        broken.blocks[1] = torch.nn.Identity()
+        (answer,) = at.ask(Request(ids, 5))
+        assert answer.end.reason == "error"
+        assert "the engine has failed" in answer.end.message
+        deadline = time.monotonic() + 10
+        while at.engine.failure is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with pytest.raises(RuntimeError, match="failed"):
+            at.engine.submit(Request(ids, 5))
+    assert QUESTION not in caplog.text

@@ -1,0 +1,131 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fonderie.serve.engine.request import Request, Sampling
+from fonderie.serve.engine.sampling import History, draw, logprobs_of, uniform
+
+LOGITS = torch.tensor([0.1, 2.0, -1.0, 3.0, 2.0, -4.0, 0.0, 1.0])
+
+
+def said(*tokens: int, prompt: tuple[int, ...] = (0,), **settings: object) -> History:
+    history = History(Sampling(**settings), prompt)  # type: ignore[arg-type]
+    for token in tokens:
+        history.add(token)
+    return history
+
+
+def frequencies(logits: torch.Tensor, draws: int = 1500, **settings: object) -> torch.Tensor:
+    found = torch.zeros(len(logits))
+    for seed in range(draws):
+        found[draw(logits, said(seed=seed, **settings))] += 1
+    return found / draws
+
+
+def test_the_defaults_draw_from_the_distribution_itself():
+    assert torch.allclose(frequencies(LOGITS), LOGITS.softmax(-1), atol=0.045)
+
+
+def test_temperature_sharpens_and_zero_takes_the_likeliest():
+    assert torch.allclose(frequencies(LOGITS, temperature=0.5), (LOGITS / 0.5).softmax(-1), atol=0.045)
+    assert draw(LOGITS, said(temperature=0)) == 3
+
+
+def test_top_k_top_p_and_min_p_leave_what_their_papers_say():
+    p = LOGITS.softmax(-1)
+    order = [3, 1, 4, 7]  # ties by id
+    for settings, left in (
+        ({"top_k": 1}, [3]),
+        ({"top_k": 3}, [3, 1, 4]),
+        ({"top_p": float(p[3]) + 1e-4}, [3, 1]),
+        ({"top_p": float(p[3] + p[1]) - 1e-4}, [3, 1]),
+        ({"min_p": float(p[7] / p[3]) * 0.99}, order),
+        ({"top_k": 3, "top_p": 0.5}, [3]),
+    ):
+        expected = torch.zeros(len(LOGITS))
+        expected[left] = p[left] / p[left].sum()
+        assert torch.allclose(frequencies(LOGITS, **settings), expected, atol=0.045), settings
+
+
+def test_top_p_holds_in_a_large_flat_vocabulary():
+    logits = torch.linspace(0, 1e-3, 5000)
+    drawn = {draw(logits, said(seed=seed, top_p=0.5)) for seed in range(3000)}
+    assert min(drawn) >= 2490
+    assert len(drawn) > 1000
+
+
+def test_penalties_and_bias_change_the_logits_as_documented():
+    history = said(3, 3, 1, temperature=0, presence_penalty=0.5, frequency_penalty=0.4)
+    # 3.0 - 0.5 - 0.8 = 1.7; 2.0 - 0.5 - 0.4 = 1.1; token 4 stays at 2.0
+    assert draw(LOGITS, history) == 4
+    assert draw(LOGITS, said(temperature=0, logit_bias={5: 100})) == 5
+    assert draw(LOGITS, said(temperature=0, logit_bias={3: -100})) in (1, 4)
+    # In the prompt: 3.0 / 2 = 1.5, below the 2.0 of token 1; a negative logit is multiplied.
+    assert draw(LOGITS, said(temperature=0, prompt=(3,), repetition_penalty=2.0)) == 1
+
+
+def test_logits_are_left_as_they_are():
+    before = LOGITS.clone()
+    draw(LOGITS, said(3, temperature=0.7, presence_penalty=1, logit_bias={1: 5}, repetition_penalty=1.3, top_p=0.9))
+    assert torch.equal(LOGITS, before)
+
+
+def test_only_what_the_grammar_allows_is_drawn():
+    allowed = torch.zeros(len(LOGITS), dtype=torch.bool)
+    allowed[[2, 5]] = True
+    for settings in ({}, {"temperature": 0}, {"top_k": 4}, {"top_p": 0.3}):
+        assert all(draw(LOGITS, said(seed=n, **settings), allowed) in (2, 5) for n in range(50)), settings
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 10**6))
+def test_chances_are_in_range_and_follow_from_seed_and_number(seed, number):
+    chance = uniform(seed, number)
+    assert 0 <= chance < 1
+    assert chance == uniform(seed, number)
+    assert chance != uniform(seed, number + 1)
+
+
+@given(st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=40), st.integers(0, 1000))
+def test_a_token_of_no_probability_is_never_drawn(values, seed):
+    logits = torch.tensor([*values, -math.inf])
+    assert draw(logits, said(seed=seed)) < len(values)
+    assert draw(logits, said(seed=seed, top_p=0.99)) < len(values)
+
+
+def test_log_probabilities_come_with_the_likeliest():
+    (entry,) = logprobs_of(LOGITS[None], [7], 2)
+    logp = LOGITS.log_softmax(-1)
+    assert entry.logprob == pytest.approx(float(logp[7]))
+    assert [value for _, value in entry.top] == pytest.approx([float(logp[3]), float(logp[1])])
+    assert entry.top[0][0] == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"temperature": -0.1}, "temperature -0.1"),
+        ({"temperature": math.nan}, "temperature nan"),
+        ({"top_p": 0.0}, "top_p 0"),
+        ({"top_p": 1.1}, "top_p 1.1"),
+        ({"top_k": -1}, "top_k -1"),
+        ({"min_p": 2.0}, "min_p 2"),
+        ({"presence_penalty": 3.0}, "presence_penalty 3"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty 0"),
+        ({"logit_bias": {3: 101.0}}, "logit_bias 101"),
+    ],
+)
+def test_a_setting_out_of_range_is_named(settings, named):
+    with pytest.raises(ValueError, match=named):
+        Sampling(**settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(((), 1), "prompt is empty"), (((1,), -1), "max_tokens -1"), (((1,), 1, Sampling(), ("",)), "stop")],
+)
+def test_a_request_that_asks_nothing_is_refused(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        Request(*arguments)
