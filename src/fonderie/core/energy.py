@@ -168,9 +168,11 @@ class Usage:
         return {"seconds": round(self._clock() - self._begun, 3), **self._meter.read()}
 
     def _write_now_and_then(self) -> None:
-        while not self._ended.wait(NOTE_SECONDS):
+        while True:
             with suppress(OSError):
                 self.write()
+            if self._ended.wait(NOTE_SECONDS):
+                return
 
 
 def earlier_runs(record: Path | None) -> list[dict[str, Any]]:

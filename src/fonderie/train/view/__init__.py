@@ -1,0 +1,1 @@
+"""A training in view: its speed beside this machine's peak, its energy, event files for TensorBoard, times."""
