@@ -8,6 +8,7 @@ from fonderie.core.recipe import load_recipe
 from fonderie.core.steps import find_step
 from fonderie.train.parameters import PretrainParameters
 from fonderie.train.pricing import Assumptions, price, price_recipe
+from fonderie.train.training import plan_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -16,9 +17,44 @@ def test_lucie_comes_to_its_own_size_and_cost() -> None:
     recipe = load_recipe(RECIPES / "lucie.toml", [], find_step)
     (found,) = price_recipe(recipe, recipe.names_until(None), Assumptions(mfu=0.08))
     assert found.parameters == 6_706_958_336
-    assert found.tokens == pytest.approx(3.12e12, rel=1e-6)
+    assert found.tokens == pytest.approx(3.12e12 + 2 * 5e9, rel=1e-6)
     # Its makers logged 486,654 GPU-hours, at an MFU that their logs give as about 8 %.
     assert found.gpu_hours == pytest.approx(486_654, rel=0.05)
+
+
+def test_lucies_phases_are_those_that_its_makers_published() -> None:
+    recipe = load_recipe(RECIPES / "lucie.toml", [], find_step)
+    plan = plan_of(recipe.calls["base"].parameters, [1, 1, 1])
+    main, extension, annealing = plan.phases
+    # 753,851, 1,220 and 1,220 steps (Lucie-Training's logs; what it counts at the border of two batch sizes differs).
+    assert main.steps == pytest.approx(753_851, rel=1e-3)
+    assert extension.steps == annealing.steps == 1221
+    assert (main.sizes.of(1), main.sizes.of(main.steps)) == (256, 1024)
+    assert main.schedule.rate(main.schedule.warmup) == 3e-4
+    assert main.sizes.until(main.schedule.warmup) == pytest.approx(2e6, rel=1e-3)
+    assert main.schedule.rate(main.steps) == pytest.approx(3e-5, rel=1e-3)
+    assert plan.rate(main.steps + 1) == plan.rate(main.steps + 1221) == 2e-5
+    assert plan.rate(main.steps + 1222) == 3e-5
+    assert plan.rate(plan.steps) < 3e-8
+    config = recipe.calls["base"].parameters.config_for(65024)
+    assert (config.context, config.rope_theta) == (32_000, 2e7)
+
+
+def test_the_ladder_keeps_its_rules_on_every_rung() -> None:
+    recipe = load_recipe(RECIPES / "ladder/ladder.toml", [], find_step)
+    prices = price_recipe(recipe, recipe.names_until(None), Assumptions())
+    assert [found.call for found in prices] == [f"base_{depth}" for depth in (4, 8, 12, 16, 20, 26, 32)]
+    for found in prices:
+        params = recipe.calls[found.call].parameters
+        assert found.tokens is not None
+        assert found.tokens / found.parameters == pytest.approx(20, rel=0.02)
+        width = params.config_for(32_768).width
+        assert params.learning_rate == pytest.approx(3e-3 * (256 / width) ** 0.5, rel=0.01)
+        assert 65_536 <= params.batch * params.context <= 1_048_576
+        score = recipe.calls[found.call.replace("base", "score")]
+        assert score.inputs["model"] == (found.call,)
+    flops = [found.flops or 0 for found in prices]
+    assert flops == sorted(flops)
 
 
 def test_a_duration_in_epochs_has_no_price_yet() -> None:
