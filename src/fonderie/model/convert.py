@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fonderie.core.errors import InputError
-from fonderie.model.config import Architecture, ModelConfig, RopeScaling
+from fonderie.model.config import Architecture, ForeignConfig, ModelConfig, RopeScaling
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.names import huggingface_names
 from fonderie.model.transformer import Decoder
@@ -277,6 +277,16 @@ def load_model(folder: Path, *, device: str = "cpu") -> LanguageModel:
     from fonderie.model.foreign import load_foreign
 
     return load_foreign(folder, values).to(device)
+
+
+def any_config(folder: Path) -> ModelConfig | ForeignConfig:
+    """The sizes that config.json of a folder states, whoever computes the model. Raises InputError."""
+    values = read_config(folder)
+    if not not_computed(values):
+        return config_from_huggingface(values)
+    from fonderie.model.foreign import foreign_config
+
+    return foreign_config(values)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Models of families that our decoder does not compute: transformers computes them, behind the same interface.
 
 Slower than our decoder (no block attention, no regional compile), and as exact as transformers' own kernels are.
-Needs the extra `hf`. Code that comes with a checkpoint is never run (`trust_remote_code` stays off).
+Trained in full, one with layer norms (BLOOM, Falcon) repeats to the bit on one number of threads only: torch sums the
+gradients of their scales by thread. Generation, evaluation and low-rank adaptation repeat on any. Needs the extra
+`hf`. Code that comes with a checkpoint is never run (`trust_remote_code` stays off).
 
 Shapes live in names: B sequences, T positions, W width, V vocabulary.
 """
@@ -123,6 +125,8 @@ def load_foreign(folder: Path, values: Mapping[str, Any]) -> Foreign:
     InputError naming what is missing, misshapen or unknown, and a head that is not one matrix product.
     """
     config = foreign_config(values)
+    # Its bar for the reading of weights would write over ours.
+    _transformers().utils.logging.disable_progress_bar()
     try:
         model, found = _transformers().AutoModelForCausalLM.from_pretrained(
             folder,
