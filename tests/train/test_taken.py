@@ -129,7 +129,7 @@ max_tokens = 4
     artifacts = made.result.artifacts
     for call, name in (("early", "base@step-2"), ("late", "base@main")):
         assert artifacts[call].upstream["model"] == (artifacts[name],)
-        assert artifacts[name].manifest.step == "train.checkpoint"
+        assert artifacts[name].manifest.step == "model.checkpoint"
         assert artifacts[name].upstream["model"] == (artifacts["base"],)
         assert artifacts["base"] in artifacts[call].lineage()
     again = build(tmp_path, text)

@@ -1,7 +1,7 @@
 """How the calls of a recipe feed each other: what fits, what does not, and in which order they can run.
 
 An input "base@main" is no call that the recipe writes down but one that it implies: the model as it was after the
-phase `main` of the call `base` (or after a step: "base@step-400"), taken out by the step train.checkpoint.
+phase `main` of the call `base` (or after a step: "base@step-400"), taken out by the step model.checkpoint.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from fonderie.core.errors import RecipeError
 if TYPE_CHECKING:
     from fonderie.core.recipe import Call
 
-CHECKPOINT_STEP = "train.checkpoint"
+CHECKPOINT_STEP = "model.checkpoint"
 _AT = "@"
 
 

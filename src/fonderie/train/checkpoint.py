@@ -11,13 +11,13 @@ known, and `seal` the checkpoint. Nothing is ever unpickled. The root is defined
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load as load_safetensors
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fonderie.core.digest import digest_bytes, digest_file, digest_json
@@ -39,6 +39,17 @@ class Checkpoint:
     root: str
     tensors: dict[str, dict[str, Tensor]]
     """By file name without suffix, then by tensor name."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What state.json says, itself verified; the files are not."""
+
+    step: int
+    facts: dict[str, Any]
+    files: dict[str, str]
+    """The digest of each file of tensors."""
+    root: str
 
 
 @dataclass(frozen=True)
@@ -64,8 +75,8 @@ def write(aside: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]]) -
     fresh.mkdir(parents=True)
     for name, group in tensors.items():
         # safetensors refuses tensors that share memory or have gaps; the optimizer's and model's have neither.
-        save_file({key: value.detach().cpu().contiguous() for key, value in group.items()}, _file(fresh, name))
-    paths = [_file(fresh, name) for name in tensors]
+        save_file({key: value.detach().cpu().contiguous() for key, value in group.items()}, file_of(fresh, name))
+    paths = [file_of(fresh, name) for name in tensors]
     return Draft(fresh, step, {path.name: (path.stat().st_size, digest_file(path)) for path in paths})
 
 
@@ -105,20 +116,57 @@ def folder_name(step: int) -> str:
 
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint, every byte verified. Raises StoreError naming the file that is missing or altered."""
-    state = _read_state(path)
-    tensors, files = {}, {}
-    for name, digest in state["files"].items():
+    state = read_state(path)
+    tensors = {}
+    for name, digest in state.files.items():
         try:
             data = (path / name).read_bytes()
         except OSError as error:
             raise _broken(path / name, f"cannot be read: {error.strerror}") from error
         if digest_bytes(data) != digest:
             raise _broken(path / name, "is not what the checkpoint recorded")
-        files[name] = (len(data), digest)
         tensors[name.removesuffix(".safetensors")] = load_safetensors(data)
-    if state_root(files) != state["root"]:
+    check_root(path, state)
+    return Checkpoint(state.step, state.facts, state.root, tensors)
+
+
+def load_group(path: Path, name: str) -> dict[str, Tensor]:
+    """Read one group of a checkpoint's tensors, verified. Raises StoreError as `load` does."""
+    state, file = read_state(path), file_of(path, name)
+    check_file(path, file.name, state)
+    return load_file(file)
+
+
+def check(path: Path) -> None:
+    """Hash all files of a checkpoint. Raises StoreError naming the first that is missing or altered."""
+    state = read_state(path)
+    for name in state.files:
+        check_file(path, name, state)
+    check_root(path, state)
+
+
+def set_aside(path: Path, aside: Path) -> None:
+    """Put a damaged checkpoint where nobody looks for one, for as long as the training lasts."""
+    aside.mkdir(parents=True, exist_ok=True)
+    target = aside / f"damaged-{path.name}"
+    shutil.rmtree(target, ignore_errors=True)
+    path.rename(target)
+
+
+def check_file(path: Path, name: str, state: State) -> None:
+    """Hash one of a checkpoint's files. Raises StoreError if it is missing or altered."""
+    try:
+        sound = digest_file(path / name) == state.files[name]
+    except OSError as error:
+        raise _broken(path / name, f"cannot be read: {error.strerror}") from error
+    if not sound:
+        raise _broken(path / name, "is not what the checkpoint recorded")
+
+
+def check_root(path: Path, state: State) -> None:
+    """See that a checkpoint's root is that of its files, which have been hashed."""
+    if state.root != state_root({name: ((path / name).stat().st_size, digest) for name, digest in state.files.items()}):
         raise _broken(path / STATE, "states a root that its files do not give")
-    return Checkpoint(state["step"], state["facts"], state["root"], tensors)
 
 
 def all_of(folder: Path) -> list[Path]:
@@ -133,13 +181,32 @@ def latest(folder: Path) -> Path | None:
     return next(reversed(all_of(folder)), None)
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the `keep` latest."""
-    for path in all_of(folder)[: -keep or None]:
-        shutil.rmtree(path)
+def step_of(path: Path) -> int:
+    """The step of a checkpoint's folder, by its name."""
+    return int(path.name.removeprefix("step-"))
 
 
-def _read_state(path: Path) -> dict[str, Any]:
+def remove(path: Path, aside: Path) -> None:
+    """Remove a checkpoint by way of the folder `aside`, on the same file system: none is ever there in part."""
+    gone = aside / f"removed-{path.name}"
+    shutil.rmtree(gone, ignore_errors=True)
+    aside.mkdir(parents=True, exist_ok=True)
+    path.rename(gone)
+    shutil.rmtree(gone)
+
+
+def prune(folder: Path, kept: Callable[[Sequence[int]], set[int]], *, aside: Path, latest: int = 0) -> None:
+    """Remove the checkpoints whose steps are not `kept` among all that are there; the `latest` ones stay anyway."""
+    paths = {step_of(path): path for path in all_of(folder)}
+    steps = sorted(paths)
+    keep = kept(steps) | set(steps[max(0, len(steps) - latest) :])
+    for step, path in paths.items():
+        if step not in keep:
+            remove(path, aside)
+
+
+def read_state(path: Path) -> State:
+    """Read a checkpoint's state.json. Raises StoreError if it is not what was written."""
     try:
         state: dict[str, Any] = json.loads((path / STATE).read_bytes())
         digest = state.pop("digest")
@@ -152,7 +219,7 @@ def _read_state(path: Path) -> dict[str, Any]:
         raise _broken(path / STATE, "is not what was written")
     if state["format"] != FORMAT:
         raise _broken(path / STATE, f"has format {state['format']}, which this version does not read")
-    return state
+    return State(state["step"], state["facts"], state["files"], state["root"])
 
 
 def _broken(file: Path, what: str) -> StoreError:
@@ -162,5 +229,6 @@ def _broken(file: Path, what: str) -> StoreError:
     )
 
 
-def _file(folder: Path, name: str) -> Path:
+def file_of(folder: Path, name: str) -> Path:
+    """Where a checkpoint has a group of tensors."""
     return folder / f"{name}.safetensors"

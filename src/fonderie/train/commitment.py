@@ -164,6 +164,17 @@ def phase_data(streams: Sequence[TokenStream], seed: int) -> tuple[PhaseData, ..
     )
 
 
+def mix_of_phases(commitment: Commitment, roots: Sequence[str]) -> list[int]:
+    """Which of several tokens artifacts, whose roots these are, each phase learnt from, by number.
+
+    They lie in the order in which the phases first take them. That order decides where a phase's root is not there,
+    so that whoever checks can name what differs.
+    """
+    wanted = list(dict.fromkeys(data.tokens.root for data in commitment.data))
+    found = {root: roots.index(root) if root in roots else min(n, len(roots) - 1) for n, root in enumerate(wanted)}
+    return [found[data.tokens.root] for data in commitment.data]
+
+
 def trees(folder: Path, index: ShardIndex) -> tuple[Tree, Tree]:
     """The trees over a tokens artifact, every byte read once."""
     tokens, offsets = ([_file_root(folder, name) for name in names] for names in committed_files(index))

@@ -8,7 +8,7 @@ taken again from the last checkpoint. At most one checkpoint is under way.
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -37,8 +37,22 @@ Save = Callable[[Path, int], Saved]
 class Journal:
     """Writes log.jsonl and checkpoints of one folder; use as a context manager."""
 
-    def __init__(self, folder: Path, aside: Path, plan: Plan, head: str, *, save: Save, writes: bool) -> None:
-        """`head` is the chain so far; a process that does not write only waits for checkpoints under way."""
+    def __init__(
+        self,
+        folder: Path,
+        aside: Path,
+        plan: Plan,
+        head: str,
+        *,
+        save: Save,
+        writes: bool,
+        kept: Callable[[Sequence[int]], set[int]],
+    ) -> None:
+        """`head` is the chain so far; a process that does not write only waits for checkpoints under way.
+
+        `kept` says which of the steps that have checkpoints keep them.
+        """
+        self._kept = kept
         self.folder, self.aside, self.plan, self.head = folder, aside, plan, head
         self._save, self._writes = save, writes
         self._waiting: deque[tuple[Done, Saved | None]] = deque()
@@ -100,5 +114,5 @@ class Journal:
             os.fsync(self._log.fileno())
             facts = {"tokens": line.tokens, "log_bytes": self._log.tell(), "chain": self.head}
             checkpoint.seal(draft, self.folder / CHECKPOINTS, facts)
-            checkpoint.prune(self.folder / CHECKPOINTS, self.plan.kept, aside=self.aside, latest=KEPT_TO_GO_ON)
+            checkpoint.prune(self.folder / CHECKPOINTS, self._kept, aside=self.aside, latest=KEPT_TO_GO_ON)
             shutil.rmtree(self.aside / PAUSED, ignore_errors=True)

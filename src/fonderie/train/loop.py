@@ -5,6 +5,8 @@ called again, it goes on from its last checkpoint to the same bits.
 
     log.jsonl              one line per step, each extending the chain: see `LogLine` in commitment.py
     checkpoints/step-…/    weights, optimizer, random state: see checkpoint.py
+
+Every process of a training runs this loop. `spread` says what each has of it; one process alone has everything.
 """
 
 import math
@@ -12,25 +14,31 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+from fonderie.core import pause
 from fonderie.core.errors import StepError, StoreError
 from fonderie.model.loss import IGNORED, linear_cross_entropy
-from fonderie.model.transformer import Decoder
+from fonderie.model.language_model import LanguageModel
 from fonderie.train import checkpoint
 from fonderie.train.batch import Batch, BatchOf, batch_hash
 from fonderie.train.commitment import LOG, LogLine, extend
+from fonderie.train.journal import CHECKPOINTS, PAUSED, Journal, Save, Saved
 from fonderie.train.optim import load_state_tensors, state_tensors
+from fonderie.train.parallel.spread import ALONE, Alone, Together
 from fonderie.train.plan import Plan
+from fonderie.train.view.view import UNWATCHED, Watch
 
-CHECKPOINTS = "checkpoints"
+if TYPE_CHECKING:
+    from fonderie.train.validation import Stopping
 
 
 @dataclass(frozen=True)
@@ -43,17 +51,21 @@ class Part:
     rows: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-Objective = Callable[[Decoder, Part, Plan], Tensor]
+Objective = Callable[[LanguageModel, Part, Plan], Tensor]
 """The loss of a part of a batch, summed over what counts in it."""
 
 
-def next_token(model: Decoder, part: Part, plan: Plan) -> Tensor:  # noqa: ARG001
-    """Cross-entropy of each target that counts, in nats, summed."""
+def next_token(model: LanguageModel, part: Part, plan: Plan) -> Tensor:
+    """Cross-entropy of each target that counts, in nats, and the plan's z-loss, summed."""
     hidden_NW = model.hidden(part.ids[:, :-1], documents_BT=part.documents).flatten(0, 1)
     targets_BT = part.ids[:, 1:]
     if part.counts is not None:
         targets_BT = targets_BT.masked_fill(~part.counts, IGNORED)
-    return linear_cross_entropy(hidden_NW, model.output_weight, targets_BT.flatten())
+    return linear_cross_entropy(hidden_NW, model.output_weight, targets_BT.flatten(), z_loss=plan.z_loss)
+
+
+Damaged = Callable[[Path, StoreError], None]
+"""Told of a checkpoint that is damaged and passed over."""
 
 
 def counted(batch: Batch) -> int:
@@ -62,7 +74,7 @@ def counted(batch: Batch) -> int:
 
 
 def train(
-    model: Decoder,
+    model: LanguageModel,
     optimizer: Optimizer,
     batch_of: BatchOf,
     plan: Plan,
@@ -70,35 +82,68 @@ def train(
     *,
     aside: Path,
     head: str,
-    advance: Callable[[int, str], None] = lambda _count, _note: None,
+    watch: Watch = UNWATCHED,
     objective: Objective = next_token,
     count: Callable[[Batch], int] = counted,
+    spread: Alone = ALONE,
+    stopping: "Stopping | None" = None,
+    damaged: "Damaged | None" = None,
 ) -> int:
     """Train to the end, from the last checkpoint in `folder` if there is one; returns the step it started from.
 
     `aside` is a folder on the same file system for what is incomplete, `head` where the chain begins: the digest of
-    the commitment. Raises StoreError for a damaged checkpoint and StepError for a loss that is not a number. Call
-    `fonderie.model.numerics.settle` first, and `begin` if there is no checkpoint yet.
+    the commitment. Raises StoreError for a damaged checkpoint, StepError for a loss that is not a number, and Paused
+    where that was wished for: see core/pause.py. Call `fonderie.model.numerics.settle` first, and `begin` if there is
+    no checkpoint yet. Checkpoints that the plan does not keep in the end are left: see `prune`. `stopping` may end it
+    earlier, after any checkpoint.
     """
-    begun, head = _resume(model, optimizer, plan, folder, head)
-    advance(begun, "")
-    steps = run(model, optimizer, batch_of, plan, after=begun, until=plan.steps, objective=objective, count=count)
-    with (folder / LOG).open("a", encoding="utf-8") as log:
+    spread.check(plan)
+    path = spread.from_first(lambda: latest_state(folder, aside, damaged))
+    begun, head = _resume(model, optimizer, plan, folder, head, path=path, spread=spread)
+    watch.begin(begun)
+    ended = stopping is not None and stopping.begin(model, begun).ends
+    steps = run(
+        model,
+        optimizer,
+        batch_of,
+        plan,
+        after=begun,
+        until=begun if ended else plan.steps,
+        objective=objective,
+        count=count,
+        spread=spread,
+    )
+    save = saver(model, optimizer, spread)
+    kept = plan.kept if stopping is None else stopping.kept
+    with Journal(folder, aside, plan, head, save=save, writes=spread.first, kept=kept) as journal:
         for done in steps:
-            due = plan.checkpoint_due(done.step)
-            draft = checkpoint.write(aside, done.step, tensors_of(model, optimizer)) if due else None
-            line = done.line(head, None if draft is None else draft.root)
-            head = line.chain
-            log.write(line.to_json() + "\n")
-            log.flush()
-            if draft is not None:
-                os.fsync(log.fileno())
-                facts = {"tokens": line.tokens, "log_bytes": log.tell(), "chain": head}
-                checkpoint.seal(draft, folder / CHECKPOINTS, facts)
-                checkpoint.prune(folder / CHECKPOINTS, max(plan.checkpoints_kept, 1))
-            advance(1, f"loss {line.loss:.3f}")
-    checkpoint.prune(folder / CHECKPOINTS, plan.checkpoints_kept)
+            journal.add(done)
+            watch.step(done)
+            if stopping is not None and stopping.due(done.step):
+                journal.settle(wait=True)
+                if stopping.after(model, done.step).ends:
+                    break
+            if spread.agree(pause.asked()) and done.step < plan.steps:
+                journal.pause(done.step)
+                raise pause.Paused(f"paused after step {done.step}")
+        journal.settle(wait=True)
     return begun
+
+
+def saver(model: LanguageModel, optimizer: Optimizer, spread: Alone) -> Save:
+    """How the state is written: at once by one process, beside the training by several."""
+
+    def save(aside: Path, step: int) -> Saved:
+        tensors = tensors_of(model, optimizer)
+        if isinstance(spread, Together):
+            from fonderie.train.parallel.saving import save as save_together
+
+            return save_together(aside, step, tensors, spread, model)
+        written: Saved = Future()
+        written.set_result(checkpoint.write(aside, step, tensors))
+        return written
+
+    return save
 
 
 @dataclass(frozen=True)
@@ -120,7 +165,7 @@ class Done:
 
 
 def run(
-    model: Decoder,
+    model: LanguageModel,
     optimizer: Optimizer,
     batch_of: BatchOf,
     plan: Plan,
@@ -129,6 +174,7 @@ def run(
     until: int,
     objective: Objective = next_token,
     count: Callable[[Batch], int] = counted,
+    spread: Alone = ALONE,
 ) -> Iterator[Done]:
     """Take the steps after one, until another, each as it is asked for; the bare loop, which writes nothing.
 
@@ -138,14 +184,18 @@ def run(
         _compile_blocks(model)
     model.train()
     for step in range(after + 1, until + 1):
-        batch = batch_of(step)
+        phase, batch = plan.phase(step), batch_of(step)
+        if len(plan.phases) > 1:
+            model.reposition(phase.context, phase.rope_theta)
         rate, total = plan.rate(step), count(batch)
-        parts = parts_of(batch, plan.phase(step).accumulation, model.embedding.weight.device)
+        if not total:
+            raise StepError(f"at step {step} no target of the batch counts", hint="Give larger batches.")
+        parts = parts_of(spread.rows(batch), phase.accumulation, model.embedding.weight.device)
 
-        def share(model: Decoder, part: Part, plan: Plan, total: int = total) -> Tensor:
+        def share(model: LanguageModel, part: Part, plan: Plan, total: int = total) -> Tensor:
             return objective(model, part, plan) / total
 
-        loss, norm = _update(model, optimizer, parts, plan, rate=rate, share=share)
+        loss, norm = _update(model, optimizer, list(parts), plan, rate=rate, share=share, spread=spread)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise StepError(
                 f"at step {step} the loss is {loss} and the gradient's norm {norm}",
@@ -154,7 +204,7 @@ def run(
         yield Done(step, plan.tokens_until(step), loss, rate, norm, batch_hash(batch))
 
 
-def begin(model: Decoder, optimizer: Optimizer, plan: Plan, folder: Path, *, aside: Path) -> str:
+def begin(model: LanguageModel, optimizer: Optimizer, plan: Plan, folder: Path, *, aside: Path) -> str:
     """Write checkpoint 0, the state before the first step, into `folder`; returns its root."""
     torch.manual_seed(plan.seed)
     draft = checkpoint.write(aside, 0, tensors_of(model, optimizer))
@@ -163,7 +213,14 @@ def begin(model: Decoder, optimizer: Optimizer, plan: Plan, folder: Path, *, asi
 
 
 def _update(
-    model: Decoder, optimizer: Optimizer, parts: Iterator[Part], plan: Plan, *, rate: float, share: Objective
+    model: LanguageModel,
+    optimizer: Optimizer,
+    parts: Sequence[Part],
+    plan: Plan,
+    *,
+    rate: float,
+    share: Objective,
+    spread: Alone,
 ) -> tuple[float, float]:
     """One optimizer step on one batch; returns its loss, and the gradient's norm before clipping.
 
@@ -171,12 +228,13 @@ def _update(
     """
     device = model.embedding.weight.device
     loss = torch.zeros((), device=device)
-    for part in parts:
+    for number, part in enumerate(parts, 1):
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.precision == "bf16"):
             part_loss = share(model, part, plan)
+        spread.before_backward(model, last=number == len(parts))
         part_loss.backward()  # type: ignore[no-untyped-call]
         loss += part_loss.detach()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+    norm, loss = spread.clip(model.parameters(), plan.clip), spread.total(loss)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
@@ -205,7 +263,7 @@ def parts_of(batch: Batch, parts: int, device: torch.device) -> Iterator[Part]:
     )
 
 
-def tensors_of(model: Decoder, optimizer: Optimizer) -> dict[str, dict[str, Tensor]]:
+def tensors_of(model: LanguageModel, optimizer: Optimizer) -> dict[str, dict[str, Tensor]]:
     """All that a later step depends on."""
     device = model.embedding.weight.device
     random = {"cpu": torch.get_rng_state()}
@@ -214,7 +272,7 @@ def tensors_of(model: Decoder, optimizer: Optimizer) -> dict[str, dict[str, Tens
     return {"model": model.state_dict(), "optimizer": state_tensors(model, optimizer), "random": random}
 
 
-def restore(model: Decoder, optimizer: Optimizer, found: checkpoint.Checkpoint) -> None:
+def restore(model: LanguageModel, optimizer: Optimizer, found: checkpoint.Checkpoint) -> None:
     """Put back weights, optimizer and random state as they were when the checkpoint was written."""
     model.load_state_dict(found.tensors["model"])
     load_state_tensors(model, optimizer, found.tensors["optimizer"])
@@ -224,24 +282,65 @@ def restore(model: Decoder, optimizer: Optimizer, found: checkpoint.Checkpoint) 
         torch.cuda.set_rng_state(random["cuda"], model.embedding.weight.device)
 
 
-def _resume(model: Decoder, optimizer: Optimizer, plan: Plan, folder: Path, head: str) -> tuple[int, str]:
-    """Put back the latest checkpoint and cut the log to it; returns its step, 0 to start afresh, and the chain."""
-    path, log = checkpoint.latest(folder / CHECKPOINTS), folder / LOG
+def _resume(
+    model: LanguageModel, optimizer: Optimizer, plan: Plan, folder: Path, head: str, *, path: Path | None, spread: Alone
+) -> tuple[int, str]:
+    """Put back a state and cut the log to it; returns its step, 0 to start afresh, and the chain."""
+    log = folder / LOG
     if path is None:
         torch.manual_seed(plan.seed)
         log.unlink(missing_ok=True)
         return 0, head
-    found = checkpoint.load(path)
-    restore(model, optimizer, found)
-    length = found.facts["log_bytes"]
-    if (log.stat().st_size if log.exists() else 0) < length:
-        raise StoreError(f"{log} is shorter than {path.name} recorded", hint=f"Remove {folder} to start again.")
-    if log.exists():
-        os.truncate(log, length)
-    return found.step, found.facts.get("chain", head)
+    if isinstance(spread, Together):
+        from fonderie.train.parallel.saving import restore as restore_together
+
+        step, facts = restore_together(model, optimizer, path, spread)
+    else:
+        found = checkpoint.load(path)
+        restore(model, optimizer, found)
+        step, facts = found.step, found.facts
+    if spread.first:
+        length = facts["log_bytes"]
+        if (log.stat().st_size if log.exists() else 0) < length:
+            raise StoreError(f"{log} is shorter than {path.name} recorded", hint=f"Remove {folder} to start again.")
+        if log.exists():
+            os.truncate(log, length)
+    return step, facts.get("chain", head)
 
 
-def _compile_blocks(model: Decoder) -> None:
+def latest_state(folder: Path, aside: Path, damaged: Damaged | None = None) -> Path | None:
+    """The checkpoint with the highest step, or what a pause left where that is later; None if there is none.
+
+    Whether it is sound shows when it is loaded. With `damaged`, it is looked at here; if it is not sound, that is
+    told, it is put aside, and the one before it is taken; StoreError if none is sound.
+    """
+    found = [*checkpoint.all_of(folder / CHECKPOINTS), *checkpoint.all_of(aside / PAUSED)]
+    if not found:
+        return None
+    broken: dict[Path, StoreError] = {}
+    for path in sorted(found, key=checkpoint.step_of, reverse=True):
+        try:
+            if damaged is not None:
+                checkpoint.check(path)
+        except StoreError as error:
+            broken[path] = error
+        else:
+            break
+    else:
+        raise StoreError(f"no checkpoint of {folder} is sound", hint=f"Remove {folder} to start again.")
+    for other, error in broken.items():
+        assert damaged is not None
+        damaged(other, error)
+        checkpoint.set_aside(other, aside)
+    return path
+
+
+def prune(folder: Path, kept: Callable[[Sequence[int]], set[int]], *, aside: Path) -> None:
+    """Remove the checkpoints that are not `kept` in the end."""
+    checkpoint.prune(folder / CHECKPOINTS, kept, aside=aside)
+
+
+def _compile_blocks(model: LanguageModel) -> None:
     """Compile the block, not the model: a quarter of the wait, and exact at two threads where the whole is not."""
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if model.embedding.weight.device.type == "cpu" and shutil.which(compiler) is None:

@@ -4,7 +4,7 @@ Both take the learning rate from the loop. Weights are of three groups, each wit
 matrices (an untied head is one), embedding tables (a tied head is one), and norms with biases.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 import torch
@@ -128,9 +128,52 @@ class Muon(Optimizer):
         momentum.lerp_(weight.grad, 1 - self._momentum)
         wanted = weight.grad.lerp(momentum, self._momentum)
         weight.mul_(1 - rate * decay)
+        if hasattr(wanted, "device_mesh"):
+            # Cut over processes: each puts the whole together, does the same sums, and keeps its own rows.
+            self._update_cut(weight, wanted, rate)
+            return
         for part, target in zip(wanted.split(self._rows[weight]), weight.split(self._rows[weight]), strict=True):
             scale = ADAMW_RMS * max(part.shape) ** 0.5
             target.add_(orthogonalised(part.to(self._dtype)).to(target.dtype), alpha=-rate * scale)
+
+
+    def _update_cut(self, weight: Tensor, wanted: Any, rate: float) -> None:
+        from torch.distributed.tensor import distribute_tensor
+
+        whole = wanted.full_tensor()
+        update = torch.cat(
+            [
+                orthogonalised(part.to(self._dtype)).to(whole.dtype) * (-rate * ADAMW_RMS * max(part.shape) ** 0.5)
+                for part in whole.split(self._rows[weight])
+            ]
+        )
+        weight.add_(distribute_tensor(update, wanted.device_mesh, wanted.placements, src_data_rank=None))
+
+    def exchange(self, new: Mapping[Tensor, Tensor]) -> None:
+        """Work on other tensors in place of those it has: see `exchange`."""
+        self._rows = {new[weight]: rows for weight, rows in self._rows.items() if weight in new}
+        (own, *_) = self.param_groups
+        own["params"] = [new[weight] for weight in own["params"]]
+        exchange(self._rest, new)
+        self.param_groups = [own, *self._rest.param_groups]
+
+
+def exchange(optimizer: Optimizer, new: Mapping[Tensor, Tensor]) -> None:
+    """Let an optimizer that has taken no step work on other tensors in place of those it has.
+
+    Cut tensors of one group are parted by how they are cut: torch's kernels take those of one kind at a time.
+    """
+    if isinstance(optimizer, Muon):
+        optimizer.exchange(new)
+        return
+    groups = []
+    for group in optimizer.param_groups:
+        kinds: dict[int, list[Tensor]] = {}
+        for weight in group["params"]:
+            tensor = new[weight]
+            kinds.setdefault(tensor.device_mesh.ndim if hasattr(tensor, "device_mesh") else 0, []).append(tensor)
+        groups += [{**group, "params": tensors} for tensors in kinds.values()]
+    optimizer.param_groups = groups
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

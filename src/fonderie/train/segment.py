@@ -6,11 +6,12 @@ from pathlib import Path
 
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
-from fonderie.model.numerics import settle
 from fonderie.train import checkpoint
 from fonderie.train.commitment import LogLine
 from fonderie.train.committed import Trainable
-from fonderie.train.loop import CHECKPOINTS, begin, restore, run, tensors_of
+from fonderie.train.kernels import settle_for
+from fonderie.train.journal import CHECKPOINTS
+from fonderie.train.loop import begin, restore, run, tensors_of
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ def retrain(
     below `scratch` only. Raises StoreError for a checkpoint that is damaged or of another model, InputError for a
     step that does not come after it, StepError for a loss that is not a number.
     """
-    settle(machine.threads)
-    model, optimizer = training.fresh(machine.device)
     plan = training.plan
+    settle_for(plan, machine)
+    model, optimizer = training.fresh(machine.device)
     if start is None:
         begin(model, optimizer, plan, scratch, aside=scratch / "aside")
         (start,) = checkpoint.all_of(scratch / CHECKPOINTS)

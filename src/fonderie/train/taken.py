@@ -1,8 +1,8 @@
-"""train.checkpoint: a model as it was after a step of its training; the inputs "base@step-400" and "base@main"."""
+"""model.checkpoint: a model as it was after a step of its training; the inputs "base@step-400" and "base@main"."""
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -10,14 +10,16 @@ from pydantic import Field
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, step
-from fonderie.train.commitment import COMMITMENT, LOG, read_log
+from fonderie.core.wiring import CHECKPOINT_STEP
+from fonderie.model.config import ModelConfig
+from fonderie.train.commitment import COMMITMENT, LOG, LogLine, read_log
 from fonderie.train.curve import loss_curve
 from fonderie.train.plan import Plan
 from fonderie.train.seen import DERIVED
 from fonderie.train.settings import Settings
 from fonderie.train.training import plan_of
 
-NAME = "train.checkpoint"
+NAME = CHECKPOINT_STEP
 
 
 class CheckpointParameters(Parameters):
@@ -102,9 +104,21 @@ def take(inputs: Inputs, params: CheckpointParameters, out: Output, machine: Mac
     if seen:
         curve = loss_curve([line.tokens for line in seen], [line.loss for line in seen])
         (out.path / "loss.svg").write_bytes(curve)
-    out.statistics.update(
-        step=at, tokens_seen=seen[-1].tokens if seen else 0, **({"loss": seen[-1].loss} if seen else {})
-    )
+    out.statistics.update(_statistics(derived, seen))
+
+
+def _statistics(derived: Mapping[str, Any], lines: Sequence[LogLine]) -> dict[str, Any]:
+    """What had been trained by then, under the names that a whole training gives its own."""
+    config = ModelConfig.model_validate({name: it for name, it in derived["model"].items() if name != "parameters"})
+    left = tokens = lines[-1].tokens if lines else 0
+    flops = 0
+    for phase in derived["training"]["phases"]:
+        seen = min(left, phase["tokens"])
+        flops += seen * config.model_copy(update={"context": phase["context"]}).flops_per_token
+        left -= seen
+    last = [line.loss for line in lines[-max(1, len(lines) // 20) :]]
+    found: dict[str, Any] = {"steps": len(lines), "tokens": tokens, "flops": flops}
+    return found | ({"final_loss": sum(last) / len(last), "final_loss_steps": len(last)} if last else {})
 
 
 def _step(at: str, training: Mapping[str, Any]) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from fonderie.model.transformer import Decoder
+    from fonderie.model.language_model import LanguageModel
     from fonderie.train.loop import Part
 
 
@@ -56,7 +56,7 @@ class Training:
         number, own = self.plan.place(step)
         return self.data[number](own)
 
-    def fresh(self, device: str) -> "tuple[Decoder, Optimizer]":
+    def fresh(self, device: str) -> "tuple[LanguageModel, Optimizer]":
         """The model with its initial weights, and its optimizer before the first step; on "meta", the shapes alone."""
         import torch
 
@@ -65,12 +65,12 @@ class Training:
 
         if device == "meta":
             with torch.device("meta"):
-                model = Decoder(self.config)
+                model: LanguageModel = Decoder(self.config)
         else:
             model = Decoder(self.config, seed=self.params.seed).to(device)
         return model, make_optimizer(model, self.params)
 
-    def objective(self, model: "Decoder", part: "Part", plan: Plan) -> "Tensor":
+    def objective(self, model: "LanguageModel", part: "Part", plan: Plan) -> "Tensor":
         """The loss of a part of a batch, summed over the targets that count."""
         from fonderie.train.loop import next_token
 

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from fonderie.core.digest import digest_file
 from fonderie.core.errors import FonderieError, StoreError
+from fonderie.model.language_model import LanguageModel
 from fonderie.model.transformer import Decoder
 from fonderie.train import checkpoint
 from fonderie.train.optim import state_tensors
@@ -23,7 +24,7 @@ from fonderie.train.parallel.storage import Reader, RowOrder, Writer, flat
 
 
 def save(
-    aside: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], spread: Together, model: Decoder
+    aside: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], spread: Together, model: LanguageModel
 ) -> "Future[checkpoint.Draft | None]":
     """Copy the tensors, and write them into the folder `aside` in a thread; the first process gets the draft.
 
@@ -38,7 +39,7 @@ def save(
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
     writer = Writer(lambda group: checkpoint.file_of(fresh, group), _order(model, spread))
-    # The copy is made before this returns. Only the first process plans, so the folder is there when files are made.
+    # The copy is made before this returns. Only the first process plans, so the folder is there before any file.
     written = async_save(
         flat(tensors), storage_writer=writer, planner=DefaultSavePlanner(), process_group=spread.saving
     )
@@ -62,7 +63,7 @@ def _hashed(fresh: Path, step: int, paths: list[Path]) -> checkpoint.Draft:
     return checkpoint.Draft(fresh, step, files)
 
 
-def restore(model: Decoder, optimizer: Optimizer, path: Path, spread: Together) -> tuple[int, dict[str, Any]]:
+def restore(model: LanguageModel, optimizer: Optimizer, path: Path, spread: Together) -> tuple[int, dict[str, Any]]:
     """Read each process's shards of a checkpoint, whichever layout wrote it.
 
     Every file is hashed, each by one process, before any is used. Raises StoreError in all processes for a file
@@ -126,7 +127,9 @@ def _verify(path: Path, state: checkpoint.State, spread: Together) -> None:
     checkpoint.check_root(path, state)
 
 
-def _order(model: Decoder, spread: Together) -> RowOrder:
+def _order(model: LanguageModel, spread: Together) -> RowOrder:
+    assert isinstance(model, Decoder)  # several processes train no other: see shard.py
+
     @cache
     def order(name: str) -> Tensor | None:
         return row_order(name, model.config, spread.tensor_size)

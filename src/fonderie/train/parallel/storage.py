@@ -182,7 +182,7 @@ class Writer(StorageWriter):
 
     def _write(self, handle: int, place: Place, name: str, item: WriteItem, tensor: Tensor) -> None:
         assert item.tensor_data is not None
-        data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        data: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
         chunk, written = item.tensor_data.chunk, 0
         for run in place.runs(chunk.offsets, chunk.sizes, self.order(name)):
             left = data[written : written + run.size_bytes]
