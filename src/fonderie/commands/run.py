@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from fonderie.commands.options import add_json, add_store, console, positive
+from fonderie.core import pause
 from fonderie.core.errors import UsageError
 from fonderie.core.machine import Machine, available_cores
 from fonderie.core.progress import Silent, Terminal
@@ -22,6 +23,8 @@ from fonderie.core.tombstones import lists_in_force
 
 if TYPE_CHECKING:
     from fonderie.train.pricing import Assumptions, Price
+
+SLURM = "slurm"
 
 
 def add(verbs: Any) -> None:
@@ -40,7 +43,30 @@ def add(verbs: Any) -> None:
         "--workers", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
     )
     parser.add_argument(
-        "--threads", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
+        "--threads", type=positive, metavar="N", help="of one process; default: the cores, shared out by processes"
+    )
+    parser.add_argument(
+        "--processes", type=positive, default=1, metavar="N", help="that share a training; torchrun starts them"
+    )
+    parser.add_argument(
+        "--nodes", type=positive, default=1, metavar="N", help="of this Slurm job, which the processes are on"
+    )
+    parser.add_argument(
+        "--tensor-parallel",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes that share the matrices of each block, for models too wide for one",
+    )
+    parser.add_argument(
+        "--recompute", action="store_true", help="train with less memory, in a third more time, to the same bits"
+    )
+    parser.add_argument(
+        "--patience",
+        type=positive,
+        default=600,
+        metavar="SECONDS",
+        help="how long a process of a training waits for the others before the run fails; default: %(default)s",
     )
     parser.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
     parser.add_argument(
@@ -62,12 +88,27 @@ def add(verbs: Any) -> None:
         "--on",
         metavar="CLUSTER",
         help="map over shards on Ray: ray starts a cluster of this machine, ray://HOST:PORT is one that is there "
-        "and sees the same files at the same paths; default: processes of this machine",
+        "and sees the same files at the same paths; default: processes of this machine. slurm submits the run as "
+        "jobs, see --profile",
+    )
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="with --on slurm: what the site wants to be told, as TOML"
     )
     parser.add_argument("--no-wait", action="store_true", help="fail at once if another run holds the store")
     add_store(parser)
     add_json(parser)
-    parser.set_defaults(command=lambda options: (_check if options.check else _run)(options, console()))
+    parser.set_defaults(command=_command)
+
+
+def _command(options: argparse.Namespace) -> int:
+    screen = console()
+    if options.on == SLURM:
+        from fonderie.commands.submit import submit
+
+        return submit(options, screen)
+    if options.profile is not None:
+        raise UsageError("--profile describes a site's Slurm: give it with --on slurm")
+    return (_check if options.check else _run)(options, screen)
 
 
 def _share(text: str) -> float:
@@ -131,8 +172,13 @@ def _run(options: argparse.Namespace, screen: Console) -> int:
     recipe = load_recipe(options.recipe, options.set, find_step)
     machine = Machine(
         workers=options.workers,
-        threads=options.threads,
+        threads=options.threads or max(1, available_cores() * options.nodes // options.processes),
         device=options.device,
+        processes=options.processes,
+        nodes=options.nodes,
+        tensor_parallel=options.tensor_parallel,
+        recompute=options.recompute,
+        patience_seconds=options.patience,
         country=options.country,
         watts=options.watts,
         on=options.on,
@@ -142,7 +188,8 @@ def _run(options: argparse.Namespace, screen: Console) -> int:
         screen.print(f"[bold]{escape(recipe.title)}[/bold]  {escape(str(recipe.path))}")
         if recipe.policy.also_allow:
             _warn(screen, recipe.policy.also_allow)
-    result = run_recipe(recipe, Store(options.store), machine, until=options.until, wait=not options.no_wait)
+    with pause.on_signal():
+        result = run_recipe(recipe, Store(options.store), machine, until=options.until, wait=not options.no_wait)
     if options.json:
         screen.print_json(data=_as_json(result))
         return 0

@@ -1,7 +1,7 @@
 """A wish that a run stop at its next safe point and go on later, as batch systems ask before their time limit.
 
 The wish is one of the whole process: SIGUSR1 makes it (`fonderie run` says so), and a process that has others work
-for it passes it on. A training answers with a checkpoint and `Paused`; what cannot stop half-way goes on to its end.
+for it passes it on. A training answers with a checkpoint and `Paused`; what cannot stop half-way goes on.
 """
 
 import signal
