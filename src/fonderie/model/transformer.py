@@ -124,6 +124,13 @@ class Decoder(LanguageModel):
         tables = rope_tables(config.context, config.head_size, config.rope_theta, config.rope_scaling)
         self.rope_cos, self.rope_sin = (table.to(device) for table in tables)
 
+    def reposition(self, context: int, rope_theta: float | None) -> None:
+        """From now on, read sequences of that context, turned by that base; None leaves the base as it is."""
+        theta = self.config.rope_theta if rope_theta is None else rope_theta
+        if (context, theta) != (self.config.context, self.config.rope_theta):
+            self.config = self.config.model_copy(update={"context": context, "rope_theta": theta})
+            self._make_rope()
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # The angles are made anew where the model goes: moved along, a cast to bf16 would round them for good.
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
