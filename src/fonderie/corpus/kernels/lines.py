@@ -5,7 +5,7 @@
 - split as `str.splitlines` does: Gopher's bullets and ellipses, sentences, C4.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from fonderie.corpus.kernels.classes import FINISHED, LINE_BREAK, SPACE, TERMINAL
 from fonderie.corpus.kernels.compiled import inner
@@ -18,17 +18,29 @@ _BULLET, _HYPHEN, _DOT, _ELLIPSIS, _GUILLEMET = 0x2022, 0x2D, 0x2E, 0x2026, 0xBB
 NEWLINES, FILLED, FINISHED_LINES, TERMINAL_LINES, SHORT, REPEATED, REPEATED_CHARACTERS = range(7)
 PIECES, PIECES_REPEATED, PIECES_CHARACTERS = range(7, 10)
 LINE_COUNTS = 10
+SHORT_LINE: Final = 30
+"""Characters of a line that FineWeb calls short (arXiv 2406.17557, section 3.5)."""
 
 
 @inner
-def newline_lines(points: Any, classes: Any, count: int, short: int, raw: Any, stripped: Any, counts: Any) -> None:
+def newline_places(points: Any, count: int, places: Any) -> int:
+    """Fill in where each "\\n" is, and then -1; returns how many there are."""
+    found = 0
+    for i in range(count):
+        places[found] = i
+        found += points[i] == _NEWLINE
+    places[found] = -1
+    return found
+
+
+@inner
+def newline_lines(
+    points: Any, classes: Any, count: int, places: Any, newlines: int, raw: Any, stripped: Any, counts: Any
+) -> None:
     """Count lines between "\\n" into `counts`; the tables are for lines as they are, and stripped."""
     keys, stamps, _, state = raw
     own_keys, own_stamps, _, own_state = stripped
     counts[:] = 0
-    newlines = 0
-    for i in range(count):
-        newlines += points[i] == _NEWLINE
     counts[NEWLINES] = newlines
     mask = mask_for(newlines + 1)
     state[0] += 1
@@ -36,10 +48,8 @@ def newline_lines(points: Any, classes: Any, count: int, short: int, raw: Any, s
     own_state[0] += 1
     own_stamp = own_state[0]
     start = 0
-    while start <= count:
-        end = start
-        while end < count and points[end] != _NEWLINE:
-            end += 1
+    for line in range(newlines + 1):
+        end = places[line] if line < newlines else count
         first, last = start, end
         while first < last and classes[first] & SPACE:
             first += 1
@@ -57,7 +67,7 @@ def newline_lines(points: Any, classes: Any, count: int, short: int, raw: Any, s
                 counts[FILLED] += 1
                 counts[FINISHED_LINES] += (classes[last - 1] & FINISHED) > 0
                 counts[TERMINAL_LINES] += (classes[end - 1] & TERMINAL) > 0
-                counts[SHORT] += end - start <= short
+                counts[SHORT] += end - start <= SHORT_LINE
                 counts[REPEATED_CHARACTERS] += known * (end - start)
                 if end - start != last - first:
                     key = hash_range(points, first, last)

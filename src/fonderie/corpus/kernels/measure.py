@@ -23,15 +23,13 @@ from fonderie.corpus.kernels.lines import (
     all_sentences,
     bullets_and_ellipses,
     newline_lines,
+    newline_places,
     symbols,
 )
 from fonderie.corpus.kernels.repetition import duplicate_grams, duplicate_paragraphs, top_gram
 from fonderie.corpus.kernels.tables import powers_of_base
 from fonderie.corpus.kernels.tokens import count_tokens, decode, folded_hash, split, token_arrays
 from fonderie.corpus.kernels.words import WordLists, distinct, folded_words
-
-SHORT_LINE: Final = 30
-"""Characters of a line that FineWeb calls short (arXiv 2406.17557, section 3.5)."""
 
 # What a rule may need beyond the basic counts; a kernel does only what is asked.
 BASIC, LINES, BREAKS, PARAGRAPHS, PROSE, REPETITION, STOP, FOLDED = 1, 2, 4, 8, 16, 32, 64, 128
@@ -121,8 +119,18 @@ def _basic(
 
 
 @inner
-def _lines(points: Any, classes: Any, count: int, tokens: int, tables: Any, counts: Any, out: Any) -> None:
-    newline_lines(points, classes, count, SHORT_LINE, tables[0], tables[1], counts)
+def _lines(
+    points: Any,
+    classes: Any,
+    count: int,
+    places: Any,
+    newlines: int,
+    tokens: int,
+    tables: Any,
+    counts: Any,
+    out: Any,
+) -> None:
+    newline_lines(points, classes, count, places, newlines, tables[0], tables[1], counts)
     filled = counts[FILLED]
     if filled:
         # One minus the share of different lines, as it was first defined: in floating point not the same number.
@@ -139,14 +147,16 @@ def _lines(points: Any, classes: Any, count: int, tokens: int, tables: Any, coun
 
 
 @inner
-def _structure(points: Any, classes: Any, count: int, needs: int, lorem: Any, table: Any, out: Any) -> None:
+def _structure(
+    points: Any, classes: Any, count: int, places: Any, newlines: int, needs: int, lorem: Any, table: Any, out: Any
+) -> None:
     if needs & BREAKS:
         lines, bullets, ellipses = bullets_and_ellipses(points, classes, count)
         if lines:
             out[_BREAKS_AT] = bullets / lines
             out[_BREAKS_AT + 1] = ellipses / lines
     if needs & PARAGRAPHS and count:
-        paragraphs, repeated, characters = duplicate_paragraphs(points, classes, count, table)
+        paragraphs, repeated, characters = duplicate_paragraphs(points, classes, count, places, newlines, table)
         out[_PARAGRAPHS_AT] = repeated / paragraphs
         out[_PARAGRAPHS_AT + 1] = characters / count
     if needs & PROSE:
@@ -175,18 +185,20 @@ def _repetition(
 def _fill(points: Any, classes: Any, count: int, needs: int, given: Any, room: Any, out: Any) -> None:
     """Fill in what is asked of a document's code points."""
     lorem, _, fold, words, powers = given
-    tokens, folded, counts, marks, tables = room
+    tokens, folded, places, counts, marks, tables = room
     starts, ends, kinds, hashes, prefix, lengths = tokens
-    found = 0
+    found = newlines = 0
     if needs & (BASIC | REPETITION | STOP | FOLDED):
         found = split(points, classes, count, powers, tokens)
     elif needs & LINES:
         found = count_tokens(points, classes, count, kinds, marks[0])
     if needs & BASIC:
         _basic(points, classes, count, starts, ends, kinds, found, out)
+    if needs & (LINES | PARAGRAPHS):
+        newlines = newline_places(points, count, places)
     if needs & LINES:
-        _lines(points, classes, count, found, tables, counts, out[_LINES_AT:])
-    _structure(points, classes, count, needs, lorem, tables[0], out)
+        _lines(points, classes, count, places, newlines, found, tables, counts, out[_LINES_AT:])
+    _structure(points, classes, count, places, newlines, needs, lorem, tables[0], out)
     if needs & REPETITION:
         _repetition(hashes, prefix, lengths, found, count, powers, marks, tables[0], out[_REPETITION_AT:])
     if needs & STOP:
@@ -325,6 +337,7 @@ class Kernel:
             (
                 token_arrays(size),
                 np.empty(size, np.uint64),
+                np.empty(size + 1, np.int64),
                 np.empty(LINE_COUNTS, np.int64),
                 (np.empty(size, np.uint8), np.empty(size, np.int64)),
                 (_table(2 * size), _table(2 * size)),

@@ -6,8 +6,6 @@ from fonderie.corpus.kernels.classes import SPACE
 from fonderie.corpus.kernels.compiled import inner
 from fonderie.corpus.kernels.tables import TUPLE_BASE, find, hash_range, insert, mask_for, power
 
-_NEWLINE = 0x0A
-
 
 @inner
 def top_gram(hashes: Any, lengths: Any, tokens: int, n: int, repeats: Any, slots: Any, table: Any) -> int:
@@ -82,37 +80,40 @@ def duplicate_grams(prefix: Any, lengths: Any, tokens: int, n: int, repeats: Any
 
 
 @inner
-def duplicate_paragraphs(points: Any, classes: Any, count: int, table: Any) -> tuple[int, int, int]:
-    """Paragraphs (between blank lines, the text stripped), how many repeat one, and the characters in these."""
+def duplicate_paragraphs(
+    points: Any, classes: Any, count: int, places: Any, newlines: int, table: Any
+) -> tuple[int, int, int]:
+    """Paragraphs (between blank lines, the text stripped), how many repeat one, and the characters in these.
+
+    `places` are those of the "\\n".
+    """
     keys, stamps, _, state = table
-    first, last = 0, count
-    while first < last and classes[first] & SPACE:
-        first += 1
-    while last > first and classes[last - 1] & SPACE:
+    start, last = 0, count
+    while start < last and classes[start] & SPACE:
+        start += 1
+    while last > start and classes[last - 1] & SPACE:
         last -= 1
-    breaks = 0
-    for i in range(first + 1, last):
-        breaks += (points[i] == _NEWLINE) & (points[i - 1] == _NEWLINE)
-    if not breaks:
-        return 1, 0, 0
-    mask = mask_for(breaks + 1)
+    mask = mask_for(newlines + 1)
     state[0] += 1
     stamp = state[0]
     paragraphs = repeated = characters = 0
-    start = first
-    i = first
-    while i <= last:
-        if i < last and points[i] != _NEWLINE:
-            i += 1
-            continue
-        newlines = 0
-        while i + newlines < last and points[i + newlines] == _NEWLINE:
-            newlines += 1
-        if i == last or newlines >= 2:
-            paragraphs += 1
-            if insert(keys, stamps, mask, stamp, hash_range(points, start, i)):
-                repeated += 1
-                characters += i - start
-            start = i + newlines
-        i += max(newlines, 1)
-    return paragraphs, repeated, characters
+    line = 0
+    while line < newlines and places[line] < start:
+        line += 1
+    while True:
+        # One "\\n" is within a paragraph, several are between two.
+        while line < newlines and places[line] < last and places[line + 1] != places[line] + 1:
+            line += 1
+        end = places[line] if line < newlines and places[line] < last else last
+        if end == last and not paragraphs:
+            return 1, 0, 0
+        paragraphs += 1
+        if insert(keys, stamps, mask, stamp, hash_range(points, start, end)):
+            repeated += 1
+            characters += end - start
+        while line < newlines and places[line] < last and places[line + 1] == places[line] + 1:
+            line += 1
+        if end == last:
+            return paragraphs, repeated, characters
+        start = places[line] + 1
+        line += 1

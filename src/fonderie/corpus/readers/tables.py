@@ -13,6 +13,7 @@ from fonderie.corpus.readers.raw import DOCUMENT_BYTES, Raw, decode, open_binary
 
 OWN_FIELDS = ("licence", "language", "created", "author")
 """Columns that mean what the document schema means by them, if a row has them."""
+_PARSER = json.JSONDecoder()
 _LICENCE_SPELLINGS = ("licence", "license")
 
 
@@ -30,13 +31,15 @@ def jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             where = f"{path}, line {number}"
             if len(line) == DOCUMENT_BYTES:
                 raise InputError(f"{where}: longer than {DOCUMENT_BYTES >> 20} MiB, at offset {offset:,}")
-            text = decode(line, path, start=offset).strip()
+            text = decode(line, path, start=offset).lstrip()
             offset += len(line)
             if not text:
                 continue
             try:
-                row = json.loads(text)
-            except ValueError as error:
+                row, end = _PARSER.raw_decode(text)  # `loads` looks for white space at both ends with expressions
+                if text[end:].strip():
+                    raise json.JSONDecodeError("Extra data", text, end)
+            except (ValueError, RecursionError) as error:
                 begins = f"the line begins at offset {offset - len(line):,}"
                 raise InputError(f"{where}: not JSON ({begins}): {error}") from error
             if not isinstance(row, dict):
