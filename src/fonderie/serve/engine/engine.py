@@ -241,7 +241,7 @@ class Engine:
                 ended.append((number, Finished("error", len(request.prompt), 0, message=str(error))))
                 return
         running = Running(number, request, slot, self._tokenizer, matcher)
-        if prefixes is not None and not request.prompt_logprobs:  # what is not read has no logits
+        if prefixes is not None and not (request.prompt_logprobs or request.embed):  # these want what is read
             running.read = running.cached = prefixes.fill(slot, request.prompt)
         with self._changed:
             self._running.append(running)

@@ -74,6 +74,8 @@ class Request:
     """Log-probabilities of each token, and of so many of the likeliest instead of it; None for neither."""
     prompt_logprobs: bool = False
     """Whether the prompt's tokens have theirs too."""
+    embed: bool = False
+    """Whether the mean of the prompt's last hidden states is asked for."""
     grammar: str | None = None
     """What the answer must match, as `fonderie.serve.engine.grammar` writes it."""
 
@@ -112,6 +114,7 @@ class PromptRead:
     cached: int
     """Tokens of it that the prefix cache held."""
     logprobs: tuple[TokenLogprob, ...] = ()
+    embedding: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

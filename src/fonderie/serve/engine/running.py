@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from fonderie.serve.engine.grammar import Matcher
@@ -32,6 +33,8 @@ class Running:
     _logprobs: list[TokenLogprob] = field(default_factory=list)
     """Of tokens whose text is not out yet."""
     _prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
+    _embedding_W: Tensor = field(default_factory=lambda: torch.zeros(()))
+    """The sum of the last hidden states, where the embedding is asked for."""
     _last_logits_V: Tensor | None = None
     """Of the last token of the chunk before, when the prompt's log-probabilities are asked for."""
 
@@ -60,12 +63,15 @@ class Running:
         ids = prompt[start : start + CHUNK]
         x_CW = room.read(self.slot, ids, start)
         self.read = start + len(ids)
+        if self.request.embed:
+            self._embedding_W = self._embedding_W + x_CW.float().sum(0).cpu()
         logits: Tensor | None = None
         if self.request.prompt_logprobs:
             logits = room.logits(x_CW)
             self._add_prompt_logprobs(logits, ids)
         if not self.reading:
-            self.events.append(PromptRead(self.cached, tuple(self._prompt_logprobs)))
+            embedding = (self._embedding_W / len(prompt)).tolist() if self.request.embed else ()
+            self.events.append(PromptRead(self.cached, tuple(self._prompt_logprobs), tuple(embedding)))
             if self.request.max_tokens == 0:
                 self.finish("length")
             else:

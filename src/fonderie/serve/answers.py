@@ -1,0 +1,85 @@
+"""From the engine's thread to those who wait: answers are streams of events, given up when nobody reads them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fonderie.serve.engine.engine import Engine
+from fonderie.serve.engine.request import Event, Finished, Request
+
+Numbered = tuple[int, Event]
+"""Which of the requests asked together, and what became of it."""
+
+
+class Answers:
+    """Where an engine delivers; made and read in one event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._places: dict[int, tuple[asyncio.Queue[Numbered], int]] = {}
+
+    def deliver(self, events: list[tuple[int, Event]]) -> None:
+        """Called in the engine's thread; one wake-up of the loop for a whole round."""
+        self._loop.call_soon_threadsafe(self._sort, events)
+
+    def _sort(self, events: list[tuple[int, Event]]) -> None:
+        for number, event in events:
+            place = self._places.get(number)
+            if place is not None:  # else nobody waits any more
+                place[0].put_nowait((place[1], event))
+
+    @asynccontextmanager
+    async def ask(self, engine: Engine, requests: Sequence[Request]) -> AsyncIterator["Asked"]:
+        """The answers to requests; leaving the block gives up what has not ended.
+
+        ValueError, QueueFullError and RuntimeError as `Engine.submit` raises them, and then none is asked.
+        """
+        asked = Asked(engine)
+        try:
+            for index, request in enumerate(requests):
+                # Nothing is delivered between these two lines: `_sort` runs in this loop.
+                number = engine.submit(request)
+                self._places[number] = asked.queue, index
+                asked.open[index] = number
+                asked.numbers.add(number)
+            yield asked
+        finally:
+            for number in asked.numbers:
+                self._places.pop(number, None)
+            for number in asked.open.values():
+                engine.cancel(number)
+
+
+class Asked:
+    """The events of requests that were asked together; the last of each is `Finished`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.queue: asyncio.Queue[Numbered] = asyncio.Queue()
+        self.open: dict[int, int] = {}
+        """By the request's place among them, the engine's numbers of those that have not ended."""
+        self.numbers: set[int] = set()
+
+    async def next(self, patience_seconds: float) -> Numbered | None:
+        """The next event of any; None if none comes in time."""
+        if self.queue.empty():
+            try:
+                async with asyncio.timeout(patience_seconds):
+                    found = await self.queue.get()
+            except TimeoutError:
+                return None
+        else:
+            found = self.queue.get_nowait()
+        if isinstance(found[1], Finished):
+            del self.open[found[0]]
+        return found
+
+    async def until_ended(self, patience_seconds: float) -> AsyncIterator[Numbered | None]:
+        """The events as they come; None when none has come for so long."""
+        while self.open:
+            yield await self.next(patience_seconds)
+
+    @property
+    def position(self) -> int | None:
+        """How many are in line before the first that has not ended; None once it is being answered."""
+        return next((self._engine.position(number) for number in self.open.values()), None)

@@ -1,0 +1,1 @@
+"""The HTTP interface: what OpenAI's clients expect, and nothing accepted that is then ignored."""

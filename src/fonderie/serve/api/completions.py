@@ -1,0 +1,179 @@
+"""POST /v1/completions: plain text, and log-likelihoods of given text, as evaluation harnesses ask for them."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fonderie.serve.api.errors import bad
+from fonderie.serve.api.fields import MAX_TOP_LOGPROBS, Generating, ResponseFormat
+from fonderie.serve.api.generating import KEEP_ALIVE_SECONDS, Choice, asked, requests_of, usage, whole
+from fonderie.serve.api.streaming import DONE, KEEP_ALIVE, data
+from fonderie.serve.engine.request import Finished, Piece, PromptRead, Request, TokenLogprob
+from fonderie.serve.served import Served
+
+MAX_PROMPTS = 256
+TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+
+class CompletionFields(Generating):
+    """Texts to continue; several prompts are answered at once, their choices in order."""
+
+    prompt: (
+        str
+        | TokenIds
+        | Annotated[list[str], Field(min_length=1, max_length=MAX_PROMPTS)]
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_PROMPTS)]
+    )
+    """Text, token ids, or several of either. Text begins with the token that begins every document."""
+    max_tokens: int = Field(16, ge=0)
+    """0 only reads the prompt; with `echo`, for its log-probabilities."""
+    echo: bool = False
+    """Whether the prompt comes before the answer, with its log-probabilities if those are asked for."""
+    logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
+    best_of: Literal[1] | None = None
+    response_format: ResponseFormat | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.echo and self.stream:
+            raise ValueError("echo is not for stream = true")
+        return self
+
+    def prompts(self, served: Served) -> list[tuple[int, ...]]:
+        """The token ids of each prompt. ApiError for an id that is no token."""
+        given = self.prompt
+        texts_or_ids: list[Any] = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+        vocabulary = served.tokenizer.vocabulary
+        prompts = []
+        for one in texts_or_ids:
+            ids = tuple(one) if isinstance(one, list) else (served.tokenizer.bos, *served.tokenizer.encode(one))
+            if max(ids) >= vocabulary:
+                raise bad(f"prompt holds token {max(ids)}; the largest is {vocabulary - 1}", "prompt")
+            prompts.append(ids)
+        return prompts
+
+
+def completion_requests(served: Served, fields: CompletionFields) -> list[Request]:
+    """What the engine is asked: for each prompt, one for each choice."""
+    return [
+        request
+        for prompt in fields.prompts(served)
+        for request in requests_of(
+            served,
+            prompt,
+            fields,
+            max_tokens=fields.max_tokens,
+            top_logprobs=fields.logprobs,
+            prompt_logprobs=fields.echo and fields.logprobs is not None,
+            response_format=fields.response_format,
+            end_ids=frozenset({served.tokenizer.eos}),
+        )
+    ]
+
+
+async def completion_answer(served: Served, fields: CompletionFields) -> dict[str, Any]:
+    """All completions."""
+    requests = completion_requests(served, fields)
+    choices = await whole(served, requests)
+    return {
+        **_head(served),
+        "choices": [
+            _choice(served, fields, index, request, choice)
+            for index, (request, choice) in enumerate(zip(requests, choices, strict=True))
+        ],
+        "usage": _usage(choices, fields.n),
+    }
+
+
+async def completion_stream(served: Served, fields: CompletionFields) -> AsyncIterator[bytes]:
+    """The completions in chunks."""
+    head = _head(served)
+    requests = completion_requests(served, fields)
+    choices, lengths = [Choice() for _ in requests], [0] * len(requests)
+    async with asked(served, requests) as answers:
+        async for item in answers.until_ended(KEEP_ALIVE_SECONDS):
+            if item is None:
+                yield KEEP_ALIVE
+                continue
+            index, event = item
+            choices[index].take(event)
+            if isinstance(event, PromptRead):
+                continue
+            text = event.text if isinstance(event, Piece) else ""
+            logprobs = None
+            if isinstance(event, Piece) and fields.logprobs is not None and event.logprobs:
+                logprobs = _logprobs(served, event.logprobs, lengths[index])
+            lengths[index] += len(text)
+            reason = event.reason if isinstance(event, Finished) else None
+            yield data(
+                {**head, "choices": [{"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}]}
+            )
+    if fields.stream_options is not None and fields.stream_options.include_usage:
+        yield data({**head, "choices": [], "usage": _usage(choices, fields.n)})
+    yield DONE
+
+
+def _choice(
+    served: Served, fields: CompletionFields, index: int, request: Request, choice: Choice
+) -> dict[str, Any]:
+    text, entries = "".join(choice.text), choice.logprobs
+    if fields.echo:
+        text = served.tokenizer.decode(request.prompt, skip_special_tokens=False) + text
+        assert choice.prompt is not None
+        entries = [*choice.prompt.logprobs, *entries]
+    return {
+        "index": index,
+        "text": text,
+        "logprobs": None if fields.logprobs is None else _logprobs(served, entries, 0),
+        "finish_reason": choice.finish_reason,
+    }
+
+
+def _logprobs(
+    served: Served, entries: tuple[TokenLogprob, ...] | list[TokenLogprob], offset: int
+) -> dict[str, Any]:
+    """OpenAI's older form: lists side by side. The first token of a prompt has none.
+
+    Each dictionary of likeliest tokens also holds the token itself, as OpenAI's does: the likeliest is its maximum.
+    """
+    tokens = [served.token_text(entry.token) for entry in entries]
+    offsets = []
+    for token in tokens:
+        offsets.append(offset)
+        offset += len(token)
+    top = [
+        None
+        if entry.logprob is None
+        else {
+            **{served.token_text(token): value for token, value in entry.top},
+            served.token_text(entry.token): entry.logprob,
+        }
+        for entry in entries
+    ]
+    return {
+        "tokens": tokens,
+        "token_logprobs": [entry.logprob for entry in entries],
+        "top_logprobs": top,
+        "text_offset": offsets,
+    }
+
+
+def _head(served: Served) -> dict[str, Any]:
+    return {
+        "id": f"cmpl-{uuid.uuid4().hex}",
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": served.name,
+        "system_fingerprint": served.fingerprint,
+    }
+
+
+def _usage(choices: list[Choice], n: int) -> dict[str, object]:
+    """Tokens counted, each prompt once."""
+    counted = usage(choices)
+    prompt = sum(choice.end.prompt_tokens for choice in choices[::n] if choice.end is not None)
+    answer = sum(choice.end.answer_tokens for choice in choices if choice.end is not None)
+    return {**counted, "prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}

@@ -1,0 +1,77 @@
+"""POST /v1/embeddings: the mean of a text's last hidden states, of length one.
+
+A causal model that was not trained for it makes weak embeddings; they are here because clients ask for them, and
+/v1/models does not hide what the model is.
+"""
+
+import base64
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from fonderie.serve.api.errors import bad
+from fonderie.serve.api.fields import Fields
+from fonderie.serve.api.generating import Choice, whole
+from fonderie.serve.engine.request import Request
+from fonderie.serve.served import Served
+
+MAX_TEXTS = 256
+TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+
+class EmbeddingFields(Fields):
+    """Texts, or token ids."""
+
+    model: str
+    input: (
+        str
+        | TokenIds
+        | Annotated[list[str], Field(min_length=1, max_length=MAX_TEXTS)]
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_TEXTS)]
+    )
+    encoding_format: Literal["float", "base64"] = "float"
+    user: str | None = None
+    """Accepted as OpenAI's clients send it; not stored."""
+
+
+async def embedded(served: Served, fields: EmbeddingFields) -> dict[str, Any]:
+    """A vector for each text. ApiError for one that is longer than the model reads: nothing is cut off."""
+    given = fields.input
+    several: list[Any] = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    requests = [Request(_ids(served, one), 0, embed=True) for one in several]
+    choices = await whole(served, requests)
+    total = sum(choice.end.prompt_tokens for choice in choices if choice.end is not None)
+    return {
+        "object": "list",
+        "model": served.name,
+        "data": [
+            {"object": "embedding", "index": index, "embedding": _vector(choice, fields.encoding_format)}
+            for index, choice in enumerate(choices)
+        ],
+        "usage": {"prompt_tokens": total, "total_tokens": total},
+    }
+
+
+def _ids(served: Served, one: str | list[int]) -> tuple[int, ...]:
+    if isinstance(one, str):
+        served.check_length(one, "input")
+        ids = (served.tokenizer.bos, *served.tokenizer.encode(one))
+    else:
+        ids = tuple(one)
+    if max(ids) >= served.tokenizer.vocabulary:
+        raise bad(f"tokens are 0 to {served.tokenizer.vocabulary - 1}", "input")
+    if len(ids) > served.engine.context:
+        raise bad(
+            f"input has {len(ids)} tokens; {served.name} reads {served.engine.context}",
+            "input",
+            code="context_length_exceeded",
+        )
+    return ids
+
+
+def _vector(choice: Choice, encoding: str) -> list[float] | str:
+    assert choice.prompt is not None
+    vector = np.array(choice.prompt.embedding, dtype="<f4")
+    vector /= max(float(np.linalg.norm(vector)), 1e-12)
+    return vector.tolist() if encoding == "float" else base64.b64encode(vector.tobytes()).decode("ascii")

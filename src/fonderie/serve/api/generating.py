@@ -1,0 +1,171 @@
+"""From a request's fields to the engine's requests, and from its events to choices."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+from fonderie.serve.answers import Asked
+from fonderie.serve.api.errors import ApiError, bad, busy, closed
+from fonderie.serve.api.fields import Generating, ResponseFormat
+from fonderie.serve.engine.engine import QueueFullError
+from fonderie.serve.engine.grammar import json_grammar
+from fonderie.serve.engine.request import Event, Finished, Piece, PromptRead, Request, Sampling, TokenLogprob
+from fonderie.serve.served import Served, seed_of
+
+KEEP_ALIVE_SECONDS = 15.0
+
+
+@dataclass
+class Choice:
+    """One answer as it grows."""
+
+    text: list[str] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    prompt: PromptRead | None = None
+    end: Finished | None = None
+
+    def take(self, event: Event) -> None:
+        """One event more. ApiError where the engine could not go on."""
+        if isinstance(event, Piece):
+            self.text.append(event.text)
+            self.logprobs += event.logprobs
+        elif isinstance(event, PromptRead):
+            self.prompt = event
+        else:
+            self.end = event
+            failed = failure(event)
+            if failed is not None:
+                raise failed
+
+    @property
+    def finish_reason(self) -> str:
+        """As OpenAI names it."""
+        assert self.end is not None
+        return self.end.reason
+
+
+def failure(end: Finished) -> ApiError | None:
+    """What a client is told of an answer that did not end by itself."""
+    if end.reason == "error":
+        return ApiError(500, f"the answer could not be finished: {end.message}", code="engine_error")
+    if end.reason == "cancelled":
+        return closed("the service is closing; the answer was cut off")
+    return None
+
+
+def requests_of(
+    served: Served,
+    prompt: tuple[int, ...],
+    fields: Generating,
+    *,
+    max_tokens: int | None,
+    top_logprobs: int | None,
+    prompt_logprobs: bool = False,
+    response_format: ResponseFormat | None = None,
+    end_ids: frozenset[int],
+) -> list[Request]:
+    """One request for each choice; ApiError names the field that cannot be honoured."""
+    room = served.engine.context - len(prompt)
+    if room < 0 or (room == 0 and max_tokens != 0):
+        raise bad(
+            f"the prompt has {len(prompt)} tokens; {served.name} reads {served.engine.context} with the answer",
+            "messages",
+            code="context_length_exceeded",
+        )
+    wanted = room if max_tokens is None else max_tokens
+    if wanted > room:
+        raise bad(
+            f"{len(prompt)} tokens of prompt and max_tokens {wanted} are more than the {served.engine.context} "
+            f"tokens that {served.name} reads",
+            "max_tokens",
+            code="context_length_exceeded",
+        )
+    fresh = secrets.randbits(63)
+    grammar = _grammar(response_format)
+    return [
+        Request(
+            prompt,
+            wanted,
+            Sampling(
+                temperature=fields.temperature,
+                top_p=fields.top_p,
+                top_k=fields.top_k,
+                min_p=fields.min_p,
+                presence_penalty=fields.presence_penalty,
+                frequency_penalty=fields.frequency_penalty,
+                repetition_penalty=fields.repetition_penalty,
+                logit_bias=_bias(fields.logit_bias, served.tokenizer.vocabulary),
+                seed=seed_of(fields.seed, fresh, choice),
+            ),
+            stop=fields.stops,
+            stop_ids=end_ids,
+            top_logprobs=top_logprobs,
+            prompt_logprobs=prompt_logprobs,
+            grammar=grammar,
+        )
+        for choice in range(fields.n)
+    ]
+
+
+def _grammar(response_format: ResponseFormat | None) -> str | None:
+    if response_format is None or response_format.type == "text":
+        return None
+    schema = response_format.json_schema
+    try:
+        return json_grammar(None if schema is None else schema.schema_)
+    except ValueError as error:
+        raise bad(str(error), "response_format") from error
+
+
+def _bias(given: dict[str, float], vocabulary: int) -> dict[int, float]:
+    found: dict[int, float] = {}
+    for name, value in given.items():
+        if not name.isdecimal() or int(name) >= vocabulary:
+            raise bad(f"logit_bias names {name[:40]!r}, and tokens are 0 to {vocabulary - 1}", "logit_bias")
+        found[int(name)] = value
+    return found
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """What the engine refuses, as a client understands it."""
+    try:
+        yield
+    except QueueFullError as error:
+        raise busy("too many requests are waiting; try again in a moment") from error
+    except RuntimeError as error:
+        raise closed(f"{error}; try again later") from error
+    except ValueError as error:
+        raise bad(str(error)) from error
+
+
+@asynccontextmanager
+async def asked(served: Served, requests: list[Request]) -> AsyncIterator[Asked]:
+    """The answers of all choices; leaving the block gives up those that have not ended."""
+    async with AsyncExitStack() as stack:
+        with engine_errors():
+            answers = await stack.enter_async_context(served.answers.ask(served.engine, requests))
+        yield answers
+
+
+async def whole(served: Served, requests: list[Request]) -> list[Choice]:
+    """All choices, to their ends. ApiError where one cannot be finished."""
+    choices = [Choice() for _ in requests]
+    async with asked(served, requests) as answers:
+        async for item in answers.until_ended(KEEP_ALIVE_SECONDS):
+            if item is not None:
+                choices[item[0]].take(item[1])
+    return choices
+
+
+def usage(choices: list[Choice]) -> dict[str, object]:
+    """Tokens counted, the prompt once."""
+    ends = [choice.end for choice in choices if choice.end is not None]
+    prompt, answer = (ends[0].prompt_tokens if ends else 0), sum(end.answer_tokens for end in ends)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": answer,
+        "total_tokens": prompt + answer,
+        "prompt_tokens_details": {"cached_tokens": ends[0].cached_tokens if ends else 0},
+    }

@@ -1,0 +1,123 @@
+"""A release as it is served: its name and digest, what reads and writes its tokens, the engine that answers."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fonderie.core.digest import digest_file, short
+from fonderie.core.errors import InputError, ReleaseError
+from fonderie.release.layout import INDEX, ReleaseIndex
+from fonderie.serve.answers import Answers
+from fonderie.serve.api.errors import ApiError
+from fonderie.serve.engine.engine import Engine, Limits
+from fonderie.serve.engine.grammar import Grammars
+from fonderie.tokens.spelling import Spelling
+from fonderie.tokens.tokenizer import Tokenizer
+
+LONGEST_TOKEN_BYTES = 256
+"""Of tokenizers whose tokens are not known byte by byte."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """One release with its engine."""
+
+    name: str
+    """What clients call it: "<name>-<version>" of its release.json."""
+    digest: str
+    """Of its release.json, which lists every other file; votes and answers are bound to it."""
+    created: int
+    """Seconds since 1970 of its release.json's making on this machine, for /v1/models."""
+    folder: Path
+    index: ReleaseIndex
+    tokenizer: Tokenizer
+    pieces: list[bytes] | None
+    """The bytes of every token; None for a tokenizer that is not byte-level."""
+    engine: Engine
+    answers: Answers
+
+    longest_token: int
+    """Bytes of the longest token."""
+
+    def check_length(self, text: str, param: str) -> None:
+        """Refuse a text that cannot fit into the context, before a second is spent on its tokens."""
+        most = self.engine.context * self.longest_token
+        if len(text) > most:
+            raise ApiError(
+                400,
+                f"{param} has {len(text):,} characters; {self.name} reads {self.engine.context:,} tokens, and no "
+                f"{most:,} characters fit in them",
+                code="context_length_exceeded",
+                param=param,
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """What must be the same for the same seed to give the same answer: the weights."""
+        return f"fp_{short(self.digest)}"
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that a token stands for; a special token's name."""
+        if self.pieces is not None and token < len(self.pieces):
+            return self.pieces[token]
+        return self.tokenizer.decode([token], skip_special_tokens=False).encode("utf-8")
+
+    def token_text(self, token: int) -> str:
+        """A token as text; one that is no whole character as OpenAI writes it, "bytes:\\xe2\\x80"."""
+        data = self.token_bytes(token)
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
+
+
+def open_release(folder: Path, answers: Answers, limits: Limits, *, threads: int, device: str = "cpu") -> Served:
+    """Load a release and start its engine; ReleaseError or InputError if it is none.
+
+    Whether it may be shown to people is asked of `fonderie.release.gate` before.
+    """
+    from fonderie.model.convert import load_pretrained
+
+    path = folder / INDEX
+    if not path.is_file():
+        raise ReleaseError(f"{folder} is not a release: it has no {INDEX}", hint="fonderie run ends with its path.")
+    try:
+        index = ReleaseIndex.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        raise ReleaseError(f"{path} is no index of a release: {str(error)[:200]}") from error
+    tokenizer, model = Tokenizer(folder), load_pretrained(folder, device=device).float()
+    grammars = Grammars(folder, model.config.vocabulary, tokenizer.eos)
+    try:
+        pieces = Spelling.read((folder / "tokenizer.json").read_bytes()).pieces
+    except InputError:
+        pieces = None  # only how log-probabilities spell broken characters depends on it
+    longest = max(map(len, pieces)) if pieces else LONGEST_TOKEN_BYTES
+    return Served(
+        name=f"{index.name}-{index.version}",
+        digest=digest_file(path),
+        created=int(path.stat().st_mtime),
+        folder=folder,
+        index=index,
+        tokenizer=tokenizer,
+        pieces=pieces,
+        engine=Engine(model, tokenizer, answers.deliver, limits=limits, grammars=grammars, threads=threads),
+        answers=answers,
+        longest_token=longest,
+    )
+
+
+def seed_of(request_seed: int | None, fresh: int, choice: int) -> int:
+    """The seed of one of several choices: the first has the one that was given, the others their own."""
+    seed = fresh if request_seed is None else request_seed
+    if choice == 0:
+        return seed
+    digest = hashlib.sha256(f"fonderie choice {seed} {choice}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def conversation_prompt(served: Served, turns: Sequence[tuple[str, str]]) -> tuple[int, ...]:
+    """A conversation by the release's template, the answer's turn opened."""
+    from fonderie.tokens.conversation import Turn
+
+    return tuple(served.tokenizer.encode_turns([Turn(role, text) for role, text in turns], answer=True))

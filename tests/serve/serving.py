@@ -1,0 +1,66 @@
+"""A release served on loopback, as it would be for anyone."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from fonderie.serve.answers import Answers
+from fonderie.serve.engine.engine import Limits
+from fonderie.serve.served import Served, open_release
+
+Make = Callable[[list[Served]], ASGIApp]
+
+
+@dataclass
+class Running:
+    """A server for as long as the block lasts."""
+
+    url: str
+    served: list[Served]
+    app: ASGIApp
+    loop: asyncio.AbstractEventLoop
+
+    def call(self, coroutine: Awaitable[object]) -> object:
+        """Run something in the server's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)  # type: ignore[arg-type]
+
+
+@contextmanager
+def serving(folders: list[Path], make: Make, **limits: int) -> Iterator[Running]:
+    """Serve releases by the application that `make` makes of them, on a free port of loopback."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    begun = threading.Event()
+    found: list[Running] = []
+
+    async def run() -> None:
+        answers = Answers()
+        served = [open_release(folder, answers, Limits(**limits), threads=1) for folder in folders]
+        app = make(served)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+        servers.append(server)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        found.append(Running(url, served, app, asyncio.get_running_loop()))
+        begun.set()
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            for one in served:
+                one.engine.close(finish=False)
+
+    servers: list[uvicorn.Server] = []
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    assert begun.wait(60)
+    try:
+        yield found[0]
+    finally:
+        servers[0].should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()

@@ -1,0 +1,171 @@
+"""Other people's clients against the running server: what they send is taken, what they get is understood."""
+
+import asyncio
+import base64
+import json
+import struct
+
+import openai
+import pytest
+from tests.serve.serving import Running, serving
+
+from fonderie.serve.api.access import Open
+from fonderie.serve.api.app import make_api
+
+MESSAGES = [{"role": "user", "content": "Que fait le chat ?"}]
+
+
+@pytest.fixture(scope="module")
+def running(small):
+    def make(served):
+        return make_api({one.name: one for one in served}, Open())
+
+    with serving([small.release], make, waiting=64) as found:
+        yield found
+
+
+@pytest.fixture
+def client(running: Running):
+    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as found:
+        yield found
+
+
+def test_models_are_listed(client):
+    (model,) = client.models.list().data
+    assert model.id == "toy-0.1.0"
+    assert client.models.retrieve("toy-0.1.0").object == "model"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("other")
+
+
+def test_the_same_seed_gives_the_same_answer_streamed_or_not(client):
+    settings = {"model": "toy-0.1.0", "messages": MESSAGES, "seed": 5, "max_tokens": 40}
+    whole = client.chat.completions.create(**settings)
+    again = client.chat.completions.create(**settings)
+    chunks = list(client.chat.completions.create(**settings, stream=True, stream_options={"include_usage": True}))
+    text = whole.choices[0].message.content
+    assert text
+    assert again.choices[0].message.content == text
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == text
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage == whole.usage
+    assert chunks[-2].choices[0].finish_reason == whole.choices[0].finish_reason in ("length", "stop")
+    assert whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens
+    assert whole.system_fingerprint.startswith("fp_")
+
+
+def test_several_choices_differ_and_the_first_is_the_seeds(client):
+    settings = {"model": "toy-0.1.0", "messages": MESSAGES, "seed": 5, "max_tokens": 30}
+    one = client.chat.completions.create(**settings)
+    three = client.chat.completions.create(**settings, n=3)
+    texts = [choice.message.content for choice in three.choices]
+    assert texts[0] == one.choices[0].message.content
+    assert len(set(texts)) == 3
+    assert three.usage.prompt_tokens == one.usage.prompt_tokens
+    streamed = ["", "", ""]
+    for chunk in client.chat.completions.create(**settings, n=3, stream=True):
+        streamed[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
+    assert streamed == texts
+
+
+def test_log_probabilities_come_for_each_token(client):
+    answer = client.chat.completions.create(
+        model="toy-0.1.0", messages=MESSAGES, seed=1, max_tokens=20, logprobs=True, top_logprobs=3
+    )
+    entries = answer.choices[0].logprobs.content
+    # A stop token counts as said, and has no entry.
+    assert answer.usage.completion_tokens - len(entries) in (0, 1)
+    assert all(len(entry.top_logprobs) == 3 and entry.logprob <= 0 for entry in entries)
+    spelt = b"".join(bytes(entry.bytes) for entry in entries).decode("utf-8", "replace")
+    assert spelt == answer.choices[0].message.content
+
+
+def test_json_of_a_schema_comes_out_of_any_model(client):
+    schema = {
+        "type": "object",
+        "properties": {"chat": {"type": "boolean"}, "nombre": {"type": "integer", "maximum": 99}},
+        "required": ["chat", "nombre"],
+        "additionalProperties": False,
+    }
+    answer = client.chat.completions.create(
+        model="toy-0.1.0",
+        messages=MESSAGES,
+        response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": schema, "strict": True}},
+    )
+    found = json.loads(answer.choices[0].message.content)
+    assert set(found) == {"chat", "nombre"}
+    with pytest.raises(openai.BadRequestError, match="not supported"):
+        client.chat.completions.create(
+            model="toy-0.1.0",
+            messages=MESSAGES,
+            response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": {"$ref": "http://x/y"}}},
+        )
+
+
+def test_completions_take_text_and_tokens_and_echo_log_probabilities(client):
+    prompt = [0, 60, 61, 62, 63, 64]
+    answer = client.completions.create(
+        model="toy-0.1.0", prompt=[prompt, prompt[:4]], max_tokens=1, echo=True, logprobs=1, temperature=0
+    )
+    first, second = (choice.logprobs for choice in answer.choices)
+    assert len(first.tokens) == 7
+    assert first.token_logprobs[0] is None
+    assert first.top_logprobs[0] is None
+    assert second.token_logprobs[:4] == first.token_logprobs[:4]
+    for value, top in zip(first.token_logprobs[1:], first.top_logprobs[1:], strict=True):
+        assert max(top.values()) >= value
+    text = client.completions.create(model="toy-0.1.0", prompt="Le vieux facteur", max_tokens=8, seed=3)
+    streamed = client.completions.create(
+        model="toy-0.1.0", prompt="Le vieux facteur", max_tokens=8, seed=3, stream=True
+    )
+    assert "".join(chunk.choices[0].text for chunk in streamed) == text.choices[0].text
+
+
+def test_embeddings_come_as_the_client_asks_for_them(client, running):
+    found = client.embeddings.create(model="toy-0.1.0", input=["Le chat", "Le chat", "Une voisine"]).data
+    assert found[0].embedding == found[1].embedding != found[2].embedding
+    assert sum(value * value for value in found[0].embedding) == pytest.approx(1, abs=1e-5)
+    raw = client.embeddings.create(model="toy-0.1.0", input="Le chat", encoding_format="base64").data[0].embedding
+    data = base64.b64decode(raw)
+    assert list(struct.unpack(f"<{len(data) // 4}f", data)) == pytest.approx(found[0].embedding)
+
+
+@pytest.mark.parametrize(
+    ("settings", "param", "code"),
+    [
+        ({"temperature": 3}, "temperature", "invalid_value"),
+        ({"n": 0}, "n", "invalid_value"),
+        ({"max_tokens": 10_000}, "max_tokens", "context_length_exceeded"),
+        ({"tools": [{"type": "function", "function": {"name": "a"}}]}, "tools", "unsupported_parameter"),
+        ({"logit_bias": {"99999": 1}}, "logit_bias", "invalid_value"),
+        ({"messages": [{"role": "user", "content": "a" * 1_000_000}]}, "messages", "context_length_exceeded"),
+        ({"messages": []}, "messages", "invalid_value"),
+        ({"messages": [{"role": "tool", "content": "a"}]}, "messages", "invalid_value"),
+        ({"extra_body": {"mirostat": 1}}, "mirostat", "unsupported_parameter"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(client, settings, param, code):
+    with pytest.raises(openai.BadRequestError) as error:
+        client.chat.completions.create(**{"model": "toy-0.1.0", "messages": MESSAGES, **settings})
+    assert (error.value.param, error.value.code) == (param, code)
+    assert error.value.request_id.startswith("req_")
+
+
+def test_many_at_once_each_get_what_they_get_alone(running):
+    async def ask(client: openai.AsyncOpenAI, seed: int) -> str:
+        text = ""
+        async for chunk in await client.chat.completions.create(
+            model="toy-0.1.0", messages=MESSAGES, seed=seed, max_tokens=20, stream=True
+        ):
+            text += chunk.choices[0].delta.content or ""
+        return text
+
+    async def main() -> None:
+        async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="none") as client:
+            together = await asyncio.gather(*(ask(client, seed) for seed in range(24)))
+            alone = [await ask(client, seed) for seed in (0, 11, 23)]
+        assert alone == [together[0], together[11], together[23]]
+
+    asyncio.run(main())
