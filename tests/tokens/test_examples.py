@@ -16,7 +16,7 @@ from fonderie.tokens.conversation import END, SPECIAL_TOKENS, Turn
 from fonderie.tokens.examples import Examples, answer_mask, conversations_in, pairs_in
 from fonderie.tokens.pack import PackParameters, PairsParameters, pack, pairs
 from fonderie.tokens.shards import TokenStream
-from fonderie.tokens.spelling import Spelling, document_spelling
+from fonderie.tokens.spelling import Spelling
 from fonderie.tokens.tokenizer import Tokenizer
 
 # Every way to smuggle structure into a text: special tokens, speakers' marks, byte borders, combining characters.
@@ -85,9 +85,9 @@ def test_tokens_of_both_forms_spell_their_documents(
     spelling = Spelling.read((tokenizer_folder / "tokenizer.json").read_bytes())
     preference = Preference((*before, Turn("user", "Alors ?")), chosen, rejected)
     made = document(format_preference(preference), metadata={"form": "preference"})
-    assert spelling.of(tokenizer.encode_preference(made)) == document_spelling(made.text, made.metadata)
+    assert spelling.of(tokenizer.encode_preference(made)) == spelling.document(made.text, made.metadata)
     talk = conversation(*before)
-    assert spelling.of(tokenizer.encode_document(talk)) == document_spelling(talk.text, talk.metadata)
+    assert spelling.of(tokenizer.encode_document(talk)) == spelling.document(talk.text, talk.metadata)
 
 
 ASK, SAY = Turn("user", "Bonjour !"), Turn("assistant", "Oui, bonjour.")

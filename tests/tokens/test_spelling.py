@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.model import checkpoints
 from tokenizers import pre_tokenizers
 
 from fonderie.core.document import Document, shard_path, write_documents
@@ -15,8 +16,9 @@ from fonderie.core.manifest import Manifest
 from fonderie.core.step import Artifact, Inputs, Output
 from fonderie.tokens.bpe import BpeParameters, train_bpe
 from fonderie.tokens.conversation import Turn, format_turns
-from fonderie.tokens.spelling import Spelling, byte_alphabet, document_spelling
-from fonderie.tokens.tokenizer import Tokenizer
+from fonderie.tokens.pieces import byte_alphabet
+from fonderie.tokens.spelling import Spelling
+from fonderie.tokens.tokenizer import Tokenizer, border_tokens
 
 TEXTS = ("L'été, l'œuvre de 1789 : « déjà vu » ! 😀\n", "e\u0301cole et école", "<|end|> n'est que du texte")
 
@@ -55,7 +57,7 @@ def test_the_alphabet_is_that_of_the_library() -> None:
 def test_tokens_of_a_document_spell_it(folder: Path, text: str) -> None:
     item = document(text)
     ids = Tokenizer(folder).encode_document(item)
-    assert spelling(folder).of(ids) == document_spelling(item.text, item.metadata)
+    assert spelling(folder).of(ids) == spelling(folder).document(item.text, item.metadata)
 
 
 TURNS = st.lists(
@@ -70,9 +72,9 @@ TURNS = st.lists(
 def test_tokens_of_a_conversation_spell_its_turns(folder: Path, turns: list[tuple[str, str]]) -> None:
     item = document(format_turns([Turn(*turn) for turn in turns]), "conversation")
     ids = Tokenizer(folder).encode_document(item)
-    assert spelling(folder).of(ids) == document_spelling(item.text, item.metadata)
+    assert spelling(folder).of(ids) == spelling(folder).document(item.text, item.metadata)
     # The same characters as plain text are another document to the model.
-    assert spelling(folder).of(ids) != document_spelling(item.text, {})
+    assert spelling(folder).of(ids) != spelling(folder).document(item.text, {})
 
 
 def test_one_token_changed_spells_another_text(folder: Path) -> None:
@@ -82,7 +84,7 @@ def test_one_token_changed_spells_another_text(folder: Path) -> None:
         for other in (0, 3, 280):
             changed = [*ids[:place], other, *ids[place + 1 :]]
             if changed != ids:
-                assert spelling(folder).of(changed) != document_spelling(item.text, item.metadata)
+                assert spelling(folder).of(changed) != spelling(folder).document(item.text, item.metadata)
 
 
 def test_a_mark_cannot_be_written_in_a_text(folder: Path) -> None:
@@ -93,10 +95,12 @@ def test_a_mark_cannot_be_written_in_a_text(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda file: file["model"]["vocab"].update({"☃": 290}), "stands for no byte"),
-        (lambda file: file["model"]["vocab"].update({"a": 5000}), "gaps"),
+        (lambda file: file["model"]["vocab"].update({"☃": 290}), "stands for no bytes"),
+        (lambda file: file["model"]["vocab"].update({"a": 295}), "gaps"),
+        (lambda file: file["model"]["vocab"].update({"a": 5000}), "not those of a vocabulary"),
         (lambda file: file.update(added_tokens=[]), "special tokens are missing"),
-        (lambda file: file.update(model={}), "Field required"),
+        (lambda file: file.update(model={}), "is no tokenizer"),
+        (lambda file: file.update(normalizer={"type": "Lowercase"}), "not known here"),
     ],
 )
 def test_what_is_no_byte_level_tokenizer_is_refused(folder: Path, change, said: str) -> None:
@@ -104,5 +108,64 @@ def test_what_is_no_byte_level_tokenizer_is_refused(folder: Path, change, said: 
     change(file)
     with pytest.raises(InputError, match=said):
         Spelling.read(json.dumps(file).encode())
-    with pytest.raises(InputError, match="no byte-level tokenizer"):
+    with pytest.raises(InputError, match="is no tokenizer"):
         Spelling.read(b"\xff")
+
+
+# Tokenizers from elsewhere.
+
+
+def byte_fallback(folder: Path, *, prepend: bool) -> Path:
+    """As Llama 2 and Mistral have it: "▁" for a space, and bytes for what no token spells."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
+
+    words = ["▁le", "▁chat", "▁", "l", "e", "c", "h", "a", "t", ".", "é"]
+    vocabulary = {f"<0x{byte:02X}>": byte for byte in range(256)} | {word: 256 + n for n, word in enumerate(words)}
+    merges = [("▁", "l"), ("▁l", "e")]
+    vocabulary |= {"▁l": 300}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, byte_fallback=True, fuse_unk=True))
+    replace = normalizers.Replace(" ", "▁")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), replace] if prepend else [replace])
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_special_tokens([AddedToken("<s>", normalized=False), AddedToken("</s>", normalized=False)])
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>", "eos_token": "</s>"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("foreign")
+    checkpoints.write_tokenizer(root / "falcon")
+    checkpoints.write_tokenizer(root / "bloom", bos="<s>", eos="</s>")
+    return {
+        "falcon": root / "falcon",
+        "bloom": root / "bloom",
+        "mistral": byte_fallback(root / "mistral", prepend=True),
+        "gemma": byte_fallback(root / "gemma", prepend=False),
+    }
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(["falcon", "bloom", "mistral", "gemma"]),
+    st.text(max_size=40) | st.sampled_from([*TEXTS, "le chat", " le chat", "▁le  chat▁", "e\u0301"]),
+)
+def test_tokens_of_a_tokenizer_from_elsewhere_spell_the_document(
+    foreign: dict[str, Path], name: str, text: str
+) -> None:
+    tokenizer = Tokenizer(foreign[name])
+    bos, eos = border_tokens(foreign[name])
+    assert eos is not None
+    found = Spelling.read((foreign[name] / "tokenizer.json").read_bytes(), borders=(bos, eos))
+    ids = tokenizer.encode_document(document(text))
+    assert found.of(ids) == found.document(text, {})
+    assert found.of(ids) != found.document(text + "x", {})
+
+
+def test_borders_that_are_not_there_are_refused(foreign: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match="has no special tokens"):
+        Spelling.read((foreign["falcon"] / "tokenizer.json").read_bytes(), borders=("<s>", "</s>"))
+    with pytest.raises(InputError, match="special tokens are missing"):
+        Spelling.read((foreign["falcon"] / "tokenizer.json").read_bytes())
