@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import PositiveInt
 
 from fonderie.core.document import Document
+from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, step
 from fonderie.evaluate.french.answers import Answer, Template, answer_items
@@ -48,9 +49,12 @@ def french(inputs: Inputs, params: FrenchParameters, out: Output, machine: Machi
     settle(machine.threads)
     asked = read_items(inputs.all("items"))
     model = load_pretrained(inputs.one("model").path, device=machine.device).float()
+    tokenizer = Tokenizer(inputs.one("tokenizer").path)
+    if params.template == "chat" and not tokenizer.has_turns:
+        raise InputError("template = 'chat', and this tokenizer has no chat template", hint="template = 'plain'")
     answers = answer_items(
         model,
-        Tokenizer(inputs.one("tokenizer").path),
+        tokenizer,
         [item for _, item in asked],
         template=params.template,
         max_tokens=params.max_tokens,
