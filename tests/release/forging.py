@@ -16,9 +16,10 @@ from fonderie.release.layout import ReleaseIndex, copied_files, manifest_name
 from fonderie.release.pages import write_pages
 from fonderie.release.verify import contents_of
 from fonderie.tokens.shards import TokenStream
+from fonderie.train.again import training_named
+from fonderie.train.batch import batch_hash
 from fonderie.train.commitment import (
     LogLine,
-    batch_hash,
     extend,
     parse_commitment,
     read_log,
@@ -26,7 +27,6 @@ from fonderie.train.commitment import (
     state_root,
     trees,
 )
-from fonderie.train.training import Training
 
 
 def read(path: Path) -> Any:
@@ -174,7 +174,7 @@ def recommit(release: Path) -> None:
     seed = shuffle_seed(tokens.root, old.parameters["seed"])
     commitment = old.model_copy(update={"tokens": tokens, "offsets": offsets, "shuffle_seed": seed})
     path.write_text(commitment.to_json(), encoding="utf-8")
-    batches = Training.committed(commitment, stream.folder).batches
+    batches = training_named(commitment, [stream.folder]).batches
     lines = [line.model_copy(update={"batch": batch_hash(batches(line.step))}) for line in lines_of(release)]
     for line in rechain(release, lines):
         if line.checkpoint:

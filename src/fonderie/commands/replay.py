@@ -28,7 +28,15 @@ def add(verbs: Any) -> None:
         "--seed", type=int, default=0, metavar="S", help="draws the segments: choose your own; default: %(default)s"
     )
     parser.add_argument(
-        "--tokens", type=Path, metavar="DIR", help="the token shards, where the release does not hold them"
+        "--tokens",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="the token shards, where the release does not hold them; again for each further mix of its phases",
+    )
+    parser.add_argument(
+        "--base", type=Path, metavar="DIR", help="the model it went on from, where the release does not hold it"
     )
     parser.add_argument(
         "--threads", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
@@ -48,7 +56,12 @@ def _replay(options: argparse.Namespace) -> int:
         reporter=Silent() if options.json else Terminal(screen),
     )
     report = replay_release(
-        options.release, segments=options.segments, seed=options.seed, tokens=options.tokens, machine=machine
+        options.release,
+        segments=options.segments,
+        seed=options.seed,
+        tokens=options.tokens,
+        base=options.base,
+        machine=machine,
     )
     if options.json:
         screen.print_json(report.model_dump_json())

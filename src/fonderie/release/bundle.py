@@ -28,6 +28,7 @@ from fonderie.core.step import (
     SourceFiles,
     step,
 )
+from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.corpus.rights import admit
 from fonderie.licences.verdict import judge
 from fonderie.release.attribution import Attribution, attributions
@@ -38,9 +39,12 @@ from fonderie.release.layout import (
     BUNDLE_VERSION,
     INDEX,
     NEEDED,
+    TRAINING,
     Acknowledgement,
     ReleaseIndex,
+    Trained,
     copied_files,
+    is_training,
     manifest_name,
 )
 from fonderie.release.legal import read_sources
@@ -58,6 +62,7 @@ from fonderie.release.report import gather, report_of
 from fonderie.release.survey import FILE as SURVEY_FILE
 from fonderie.release.survey import SURVEY, survey
 from fonderie.release.tombstones import copy_lists
+from fonderie.release.training_course import READ
 
 UNKNOWN = "unknown"
 """How a policy says that it accepts documents without a known licence."""
@@ -86,6 +91,9 @@ class BundleParameters(Parameters):
     """Include the documents that were packed. A corpus too large to pass on is named and hashed only: give false.
 
     Documents whose licence is unknown may not be passed on: neither they nor their tokens can be included."""
+    base: bool = True
+    """Include the training that this one went on from, below `base/`: its weights and records, and of its
+    checkpoints, tokens and documents what these three say."""
     publisher: SourceFiles | None = None
     """What only people can say of the release: see recipes/publisher.example.toml. Copied into it."""
     status: Literal["draft", "final"] = "draft"
@@ -170,6 +178,11 @@ def bundle(inputs: Inputs, params: BundleParameters, out: Output, machine: Machi
             sizes={entry.path: entry.size_bytes for entry in entries},
             survey=surveyed,
             publisher=publisher,
+            training={
+                name: (out.path / TRAINING / name).read_bytes()
+                for name in READ
+                if (out.path / TRAINING / name).is_file()
+            },
         )
     )
     for name, text in written.texts.items():
@@ -191,10 +204,9 @@ def _index(inputs: Inputs, params: BundleParameters) -> ReleaseIndex:
         return InputEntry(key=artifact.key, digest=artifact.digest)
 
     model = inputs.one("model")
-    tokens = model.upstream.get("tokens", ())
-    documents = [item for pack in tokens for item in pack.upstream.get("documents", ())]
+    trained = _trained(model, inputs.one("tokenizer"), params)
     return ReleaseIndex(
-        **params.model_dump(exclude={"policy", "tokens", "documents", "publisher"}),
+        **params.model_dump(exclude={"policy", "tokens", "documents", "publisher", "base"}),
         model_digest=model.digest,
         model=entry(model),
         tokenizer=entry(inputs.one("tokenizer")),
@@ -202,9 +214,35 @@ def _index(inputs: Inputs, params: BundleParameters) -> ReleaseIndex:
         samples=tuple(map(entry, inputs.all("samples"))),
         gate=next(map(entry, inputs.all("gate")), None),
         lock=entry(inputs.one("lock")),
-        tokens=entry(tokens[0]) if params.tokens and tokens else None,
-        documents=tuple(map(entry, documents)) if params.documents else (),
+        tokens=trained.tokens,
+        further_tokens=trained.further_tokens,
+        documents=trained.documents,
+        base=trained.base,
         files=(),
+    )
+
+
+def _trained(model: Artifact, tokenizer: Artifact, params: BundleParameters) -> Trained:
+    """What the release holds of a training, and of those that it went on from."""
+
+    def entry(artifact: Artifact) -> InputEntry:
+        return InputEntry(key=artifact.key, digest=artifact.digest)
+
+    if model.manifest.step == CHECKPOINT_STEP:
+        (training,) = model.upstream["model"]
+    else:
+        training = model
+    tokens = list({pack.key: pack for pack in training.upstream.get("tokens", ())}.values())
+    documents = [item for pack in tokens for item in pack.upstream.get("documents", ())]
+    came_from = training.upstream.get("model", ()) if params.base else ()
+    bases = [base for base in came_from if is_training(base.manifest)]
+    return Trained(
+        model=entry(model),
+        tokenizer=entry(tokenizer),
+        tokens=entry(tokens[0]) if params.tokens and tokens else None,
+        further_tokens=tuple(map(entry, tokens[1:])) if params.tokens else (),
+        documents=tuple(map(entry, documents)) if params.documents else (),
+        base=_trained(bases[0], bases[0].upstream["tokenizer"][0], params) if bases else None,
     )
 
 

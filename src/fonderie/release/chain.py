@@ -8,7 +8,17 @@ from fonderie.core.digest import short
 from fonderie.core.manifest import InputEntry, Manifest, files_digest, manifest_key
 from fonderie.core.run import LOCK_STEP
 from fonderie.release.account import document_files, upstream
-from fonderie.release.layout import DOCUMENTS, TOKENS, ReleaseIndex, copied_files, manifest_name
+from fonderie.release.layout import (
+    BASE,
+    DOCUMENTS,
+    TOKENS,
+    ReleaseIndex,
+    Trained,
+    all_tokens,
+    copied_files,
+    manifest_name,
+    training_behind,
+)
 
 SHOWN = 8
 """File names in one complaint."""
@@ -133,16 +143,32 @@ def _gate_problems(index: ReleaseIndex, manifests: Manifests) -> list[str]:
     return [] if judged and here else [f"{manifest_name(gate.key)}: this gate judges scores that are not here"]
 
 
-def _data_problems(index: ReleaseIndex, manifests: Manifests) -> list[str]:
-    """Tokens and documents, where they are here, are those that these weights were trained on."""
+def _data_problems(here: ReleaseIndex | Trained, manifests: Manifests, where: str = "") -> list[str]:
+    """Tokens, documents and base, where they are here, are those that these weights come from; so for each base."""
     problems = []
-    model = manifests.get(index.model.key)
-    trained = tuple(model.inputs.get("tokens", [])) if model else ()
-    if index.tokens and (index.tokens,) != trained:
-        problems.append(f"{TOKENS}: the weights were not trained on these tokens, say the manifests")
-    packed = [manifests[entry.key].inputs.get("documents", []) for entry in trained if entry.key in manifests]
-    if index.documents and [list(index.documents)] != packed:
-        problems.append(f"{DOCUMENTS}: these are not the documents, in order, that were packed, say the manifests")
+    model = training_behind(manifests.get(here.model.key), manifests)
+    inputs = model.inputs if model else {}
+    trained = tuple({entry.key: entry for entry in inputs.get("tokens", [])}.values())
+    if here.tokens and all_tokens(here) != trained:
+        problems.append(f"{where}{TOKENS}: the weights were not trained on these tokens, say the manifests")
+    packed = [
+        document
+        for entry in trained
+        if entry.key in manifests
+        for document in manifests[entry.key].inputs.get("documents", [])
+    ]
+    if here.documents and list(here.documents) != packed:
+        problems.append(
+            f"{where}{DOCUMENTS}: these are not the documents, in order, that were packed, say the manifests"
+        )
+    if here.base:
+        below = where + BASE
+        base = manifests.get(here.base.model.key)
+        if here.base.model not in inputs.get("model", []):
+            problems.append(f"{below}model.safetensors: the weights do not go on from these, say the manifests")
+        if base and here.base.tokenizer not in base.inputs.get("tokenizer", []):
+            problems.append(f"{below}tokenizer.json: the base has another tokenizer, say the manifests")
+        problems += _data_problems(here.base, manifests, below)
     return problems
 
 

@@ -12,10 +12,10 @@ from fonderie.core.document import ROWS_PER_GROUP, SCHEMA
 from fonderie.core.manifest import FileEntry, Manifest
 from fonderie.core.step import TOMBSTONES
 from fonderie.release.account import counted, reads_sources, upstream
-from fonderie.release.layout import DOCUMENTS, TOKENS, manifest_name
+from fonderie.release.layout import DOCUMENTS, manifest_name, tokens_folder
 from fonderie.release.links import Outcome, Walk
 from fonderie.release.training_links import LEFT_OUT
-from fonderie.tokens.spelling import Spelling, document_spelling
+from fonderie.tokens.spelling import Spelling
 
 ROWS_LIMIT = 1 << 20
 GROUP_LIMIT_BYTES = 1 << 30
@@ -29,13 +29,15 @@ def check_documents(walk: Walk) -> Outcome:
         missing = "documents" if walk.index.tokens else "tokens"
         return Outcome(f"{missing}: {LEFT_OUT}", checked=False)
     spelling = Spelling.read(walk.folder.read(walk.present("tokenizer.json")))
-    shards, problems, count = walk.stream.index.shards, [], 0
+    problems, count = [], 0
     files = [name for name in walk.folder.files if name.startswith(f"{DOCUMENTS}/")]
-    expected = [f"{DOCUMENTS}/{number:05d}.parquet" for number in range(len(shards))]
+    # Document shards are numbered through the mixes, as they were packed.
+    places = [(mix, shard) for mix, stream in enumerate(walk.streams) for shard in range(len(stream.index.shards))]
+    expected = [f"{DOCUMENTS}/{number:05d}.parquet" for number in range(len(places))]
     problems += [f"{name}: no token shard was made of it" for name in sorted(set(files) - set(expected))]
-    with walk.machine.bar("documents", len(shards), "shards") as bar:
-        for number, name in enumerate(expected):
-            found = _unlike_shard(walk, number, name, spelling)
+    with walk.machine.bar("documents", len(places), "shards") as bar:
+        for (mix, shard), name in zip(places, expected, strict=True):
+            found = _unlike_shard(walk, mix, shard, name, spelling)
             problems += found.problems
             count += found.count
             bar.advance()
@@ -52,13 +54,14 @@ class _Shard:
     problems: list[str]
 
 
-def _unlike_shard(walk: Walk, number: int, name: str, spelling: Spelling) -> _Shard:
-    entry = walk.stream.index.shards[number]
-    offsets = f"{TOKENS}/{entry.offsets_file}"
+def _unlike_shard(walk: Walk, mix: int, number: int, name: str, spelling: Spelling) -> _Shard:
+    stream, folder = walk.streams[mix], tokens_folder(mix)
+    entry = stream.index.shards[number]
+    offsets = f"{folder}/{entry.offsets_file}"
     walk.present(name)
-    tokens, base = walk.stream.arrays[number], walk.stream.starts[number]
+    tokens, base = stream.arrays[number], stream.starts[number]
     _bounded(walk.path(offsets))
-    extents = iter(walk.stream.extents_of(number))
+    extents = iter(stream.extents_of(number))
     problems: list[str] = []
     count = end = 0
     for row in rows(walk.path(name), SCHEMA.names):
@@ -78,13 +81,13 @@ def _unlike_shard(walk: Walk, number: int, name: str, spelling: Spelling) -> _Sh
             break
         end += extent.length
         spelt = spelling.of(tokens[extent.start - base : end].tolist())
-        if spelt != document_spelling(row["text"], row["metadata"]):
+        if spelt != spelling.document(row["text"], row["metadata"]):
             problems.append(
-                f"{TOKENS}/{entry.tokens_file}: tokens {extent.start - base:,} to {end:,} spell another text than "
+                f"{folder}/{entry.tokens_file}: tokens {extent.start - base:,} to {end:,} spell another text than "
                 f"{who}"
             )
     if not problems and (next(extents, None) is not None or end != entry.tokens):
-        problems.append(f"{TOKENS}/{entry.tokens_file}: holds tokens of documents that are not in {name}")
+        problems.append(f"{folder}/{entry.tokens_file}: holds tokens of documents that are not in {name}")
     return _Shard(count, problems)
 
 

@@ -239,7 +239,7 @@ def _obtained(page: Page, dossier: Dossier) -> None:
 def _corpus_steps(manifests: Sequence[Manifest]) -> list[str]:
     """The document steps that lead to tokens, in the order of the run, each once."""
     by_key: Mapping[str, Manifest] = {manifest.key: manifest for manifest in manifests}
-    packs = [manifest.key for manifest in manifests if manifest.step == "tokens.pack"]
+    packs = [manifest.key for manifest in manifests if manifest.step in ("tokens.pack", "tokens.pairs")]
     trained = upstream(packs, by_key)
     return list(dict.fromkeys(item.step for item in manifests if item.key in trained and counted(item)))
 

@@ -1,5 +1,6 @@
 """Hashing a whole folder at the speed of its cores, in the background: every byte is read once."""
 
+import re
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from fonderie.core.machine import Machine, available_cores
 from fonderie.core.merkle import hash_chunks
 from fonderie.release.folder import Folder
 from fonderie.release.layout import TOKENS
+
+_OF_TOKENS = re.compile(rf"(?:^|/){TOKENS}(?:-\d+)?/")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Hashing:
 
 def _hash(name: str, path: Path) -> Hashed:
     size = path.stat().st_size
-    if name.startswith(f"{TOKENS}/"):
+    if _OF_TOKENS.search(name):
         found = hash_chunks(path)
         return Hashed(found.digest, size, found.root)
     return Hashed(digest_file(path), size, None)

@@ -6,12 +6,15 @@ What is for whom:
     model.safetensors config.json generation_config.json tokenizer.json …         for Hugging Face clients
     training/log.jsonl training/parameters.json loss.svg scores.json samples.json  how it was trained, what it does
     outcomes.parquet gate.json                                                     every answer; what was demanded
+    training/report.html training/mix.json training/validation.jsonl               its course, for people to look at
     training/commitment.json training/checkpoints/step-…/                          what a replay begins from
     data/documents/00000.parquet … data/tokens/                                    what it was trained on: document
                                                                                    shard n became token shard n
     documents/public-summary.en.html … publisher.toml survey.json                  for the law; what it rests on
     data/README.md croissant.json bill-of-materials.spdx.json NOTICE.md LICENSE    for programs; what licences ask
     erasures/<reference>.json                                                      what the next build may not read
+    base/model.safetensors base/training/… base/data/… base/base/…                 what it went on from, if it did:
+                                                                                   the same, one folder deeper
     recipe.toml lock.json manifests/<16 hexadecimal digits of the key>.json        how to make it again
     release.json                                                                   every other file, hashed
 
@@ -26,9 +29,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fonderie.core.document import FOLDER as DOCUMENTS_THERE
 from fonderie.core.manifest import FileEntry, InputEntry, Manifest
+from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.evaluate.score import OUTCOMES
-from fonderie.train.commitment import COMMITMENT, LOG
+from fonderie.train.commitment import COMMITMENT, LOG, REFERENCE
 from fonderie.train.seen import DERIVED
+from fonderie.train.stopping import VALIDATION
+from fonderie.train.view.mix import MIX
 
 FORMAT = 1
 BUNDLE_VERSION = 3
@@ -43,8 +49,11 @@ ATTRIBUTION = "attribution.json"
 MANIFESTS = "manifests"
 KEY_DIGITS = 16
 TRAINING = "training"
+TRAINING_REPORT = f"{TRAINING}/report.html"
 CHECKPOINTS_THERE = "checkpoints"
 CHECKPOINTS = f"{TRAINING}/{CHECKPOINTS_THERE}"
+BASE = "base/"
+"""Before the names of all that belongs to the training that this one went on from."""
 TOKENS = "data/tokens"
 DOCUMENTS = f"data/{DOCUMENTS_THERE}"
 
@@ -55,6 +64,9 @@ MODEL_FILES = {
     COMMITMENT: f"{TRAINING}/{COMMITMENT}",
     LOG: f"{TRAINING}/{LOG}",
     DERIVED: f"{TRAINING}/{DERIVED}",
+    MIX: f"{TRAINING}/{MIX}",
+    VALIDATION: f"{TRAINING}/{VALIDATION}",
+    REFERENCE: f"{TRAINING}/{REFERENCE}",
     "loss.svg": "loss.svg",
 }
 """Files of a model artifact, and where a release holds them; its checkpoints beside them, unless told otherwise."""
@@ -80,6 +92,23 @@ class Acknowledgement(BaseModel):
     """Who answers for it."""
     on: date
     """When it was decided."""
+
+
+class Trained(BaseModel):
+    """A training that a release holds, with what it was trained on, as far as that is here too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: InputEntry
+    tokenizer: InputEntry
+    tokens: InputEntry | None = None
+    """What the token shards were copied from; None if they are not here."""
+    further_tokens: tuple[InputEntry, ...] = ()
+    """The same of the further mixes of a training in phases, in the order in which it takes them."""
+    documents: tuple[InputEntry, ...] = ()
+    """What the documents were copied from, in the order of packing; none if they are not here."""
+    base: "Trained | None" = None
+    """The training that it went on from; None if it began from random weights, or that training is not here."""
 
 
 class ReleaseIndex(BaseModel):
@@ -114,10 +143,27 @@ class ReleaseIndex(BaseModel):
     """Whether the checkpoints that the training kept are here."""
     tokens: InputEntry | None = None
     """What the token shards here were copied from; None if they are not here."""
+    further_tokens: tuple[InputEntry, ...] = ()
+    """The same of further mixes of a training in phases, in the order in which it takes them: data/tokens-2, …"""
     documents: tuple[InputEntry, ...] = ()
     """What the documents here were copied from, in the order of packing; none if they are not here."""
+    base: Trained | None = None
+    """The training that this one went on from, in the folder `base`; None if it began from random weights, or that
+    training is not here."""
     files: tuple[FileEntry, ...]
     """Every other file of the release, in path order."""
+
+
+def training_behind(model: Manifest | None, manifests: Mapping[str, Manifest]) -> Manifest | None:
+    """The training that made a model: of a checkpoint, the one it was taken out of; None if it is not here."""
+    if model is not None and model.step == CHECKPOINT_STEP:
+        return next((manifests.get(entry.key) for entry in model.inputs.get("model", ())), None)
+    return model
+
+
+def is_training(manifest: Manifest) -> bool:
+    """Whether it is the making of weights by training, with a commitment and a log."""
+    return manifest.step.startswith("train.") and "tokens" in manifest.inputs
 
 
 def manifest_name(key: str) -> str:
@@ -137,15 +183,27 @@ Copied = list[tuple[InputEntry, dict[str, str]]]
 
 def copied_files(index: ReleaseIndex, manifests: Mapping[str, Manifest]) -> Copied:
     """Each artifact that a release copies files from; `manifests`, by key, say which files the larger ones have."""
-    model = {**MODEL_FILES, **(checkpoint_files(manifests.get(index.model.key)) if index.checkpoints else {})}
-    plan = [(index.model, model), (index.tokenizer, TOKENIZER_FILES), (index.lock, LOCK_FILES)]
+    plan = [(index.lock, LOCK_FILES), *_training_files(index, manifests, checkpoints=index.checkpoints)]
     plan += [(entry, {"scores.json": numbered("scores.json", i)}) for i, entry in enumerate(index.scores)]
     plan += [(entry, {OUTCOMES: numbered(OUTCOMES, i)}) for i, entry in enumerate(index.scores)]
     plan += [(index.gate, {GATE: GATE})] if index.gate else []
     plan += [(entry, {"samples.json": numbered("samples.json", i)}) for i, entry in enumerate(index.samples)]
-    if index.tokens:
-        plan.append((index.tokens, token_files(manifests.get(index.tokens.key))))
-    return plan + document_files(index.documents, manifests)
+    return plan
+
+
+def _training_files(
+    trained: "ReleaseIndex | Trained", manifests: Mapping[str, Manifest], *, checkpoints: bool
+) -> Copied:
+    """What a release holds of one training, and below `base/` of those that it went on from."""
+    model = {**MODEL_FILES, **(checkpoint_files(manifests.get(trained.model.key)) if checkpoints else {})}
+    plan: Copied = [(trained.model, model), (trained.tokenizer, TOKENIZER_FILES)]
+    for number, entry in enumerate(all_tokens(trained)):
+        plan.append((entry, token_files(manifests.get(entry.key), tokens_folder(number))))
+    plan += document_files(trained.documents, manifests)
+    if trained.base:
+        below = _training_files(trained.base, manifests, checkpoints=checkpoints)
+        plan += [(entry, {there: BASE + here for there, here in names.items()}) for entry, names in below]
+    return plan
 
 
 def checkpoint_files(model: Manifest | None) -> dict[str, str]:
@@ -154,9 +212,19 @@ def checkpoint_files(model: Manifest | None) -> dict[str, str]:
     return {name: f"{TRAINING}/{name}" for name in names if name.startswith(f"{CHECKPOINTS_THERE}/")}
 
 
-def token_files(tokens: Manifest | None) -> dict[str, str]:
+def token_files(tokens: Manifest | None, folder: str) -> dict[str, str]:
     """The files of a tokens artifact, there and here."""
-    return {entry.path: f"{TOKENS}/{entry.path}" for entry in (tokens.files if tokens else [])}
+    return {entry.path: f"{folder}/{entry.path}" for entry in (tokens.files if tokens else [])}
+
+
+def tokens_folder(number: int) -> str:
+    """Where a release holds the token shards of a mix, counted from 0: data/tokens, data/tokens-2, …"""
+    return TOKENS if number == 0 else f"{TOKENS}-{number + 1}"
+
+
+def all_tokens(here: "ReleaseIndex | Trained") -> tuple[InputEntry, ...]:
+    """What the token shards here were copied from, every mix once."""
+    return (here.tokens, *here.further_tokens) if here.tokens else ()
 
 
 def document_files(entries: tuple[InputEntry, ...], manifests: Mapping[str, Manifest]) -> Copied:

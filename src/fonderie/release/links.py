@@ -13,31 +13,52 @@ What lies in no folder is said, never passed over: a link that a release leaves 
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from fonderie.core.errors import FonderieError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import Manifest
+from fonderie.core.wiring import CHECKPOINT_STEP
+from fonderie.model.config import ModelConfig
 from fonderie.release.folder import Folder, plain
-from fonderie.release.layout import TOKENS, TRAINING, ReleaseIndex
+from fonderie.release.layout import (
+    BASE,
+    TRAINING,
+    ReleaseIndex,
+    Trained,
+    all_tokens,
+    manifest_name,
+    tokens_folder,
+    training_behind,
+)
 from fonderie.tokens.shards import ShardIndex, TokenStream
+from fonderie.train.again import Beside, parameters_named, training_named
 from fonderie.train.commitment import (
     COMMITMENT,
     LOG,
+    REFERENCE,
     Commitment,
+    FileRoot,
     LogLine,
+    Tree,
     committed_files,
+    mix_of_phases,
     parse_commitment,
     read_log,
 )
 from fonderie.train.parameters import PretrainParameters
 from fonderie.train.plan import Plan
 from fonderie.train.seen import DERIVED, epochs_in
-from fonderie.train.training import Training, parameters_of, plan_of
+from fonderie.train.settings import Settings
+from fonderie.train.training import plan_of
+
+if TYPE_CHECKING:
+    from fonderie.train.committed import Trainable
 
 PROBLEMS_SHOWN = 20
 LOG_LIMIT_BYTES = 1 << 30
@@ -74,7 +95,7 @@ class Walk:
     """What the links are checked on; raises FonderieError or ValueError where a part cannot be understood."""
 
     folder: Folder
-    index: ReleaseIndex
+    index: ReleaseIndex | Trained
     manifests: Mapping[str, Manifest]
     digests: Mapping[str, str]
     """Of every file, recomputed."""
@@ -83,11 +104,41 @@ class Walk:
     machine: Machine
     sources: Path | None = None
     """A folder to look for the source files in."""
+    checkpoints: bool = True
+    """Whether the checkpoints that the training kept are here."""
+    where: str = ""
+    """Before every name of this folder in that of the release: "base/" of the training that it went on from."""
+
+    @cached_property
+    def base(self) -> "Walk | None":
+        """What this training went on from, if that is here: the folder below, as a walk of its own."""
+        if self.index.base is None:
+            return None
+        files = {name.removeprefix(BASE): path for name, path in self.folder.files.items() if name.startswith(BASE)}
+        below = Folder(self.folder.root / BASE, files, ())
+        digests, roots = (
+            {name.removeprefix(BASE): value for name, value in values.items() if name.startswith(BASE)}
+            for values in (self.digests, self.roots)
+        )
+        return replace(
+            self, folder=below, index=self.index.base, digests=digests, roots=roots, where=self.where + BASE
+        )
 
     @cached_property
     def model(self) -> Manifest | None:
-        """The manifest of the weights' making."""
-        return self.manifests.get(self.index.model.key)
+        """The manifest of the training that made the weights."""
+        return training_behind(self.manifests.get(self.index.model.key), self.manifests)
+
+    @cached_property
+    def last_step(self) -> int:
+        """The step after which the weights were taken; the last of all, but of a checkpoint."""
+        made = self.manifests.get(self.index.model.key)
+        if made is None or made.step != CHECKPOINT_STEP:
+            return self.plan.steps
+        at = self.plan.named(str(made.parameters.get("at")))
+        if at is None:
+            raise FonderieError(f"{manifest_name(made.key)}: names a checkpoint that the training did not write")
+        return at
 
     @cached_property
     def commitment(self) -> Commitment:
@@ -100,31 +151,71 @@ class Walk:
         return read_log(self.folder.read(self.present(f"{TRAINING}/{LOG}"), LOG_LIMIT_BYTES))
 
     @cached_property
-    def stream(self) -> TokenStream:
-        """The token shards of this folder; FonderieError if their index names anything outside it."""
-        index = ShardIndex.model_validate_json(self.folder.read(self.present(f"{TOKENS}/index.json")))
-        for names in committed_files(index):
-            for name in names:
-                self.present(f"{TOKENS}/{name}")
-        return TokenStream.open(self.folder.root / TOKENS)
+    def streams(self) -> list[TokenStream]:
+        """The token shards of every mix; FonderieError if an index names anything outside its folder."""
+        streams = []
+        for number in range(len(all_tokens(self.index))):
+            folder = tokens_folder(number)
+            index = ShardIndex.model_validate_json(self.folder.read(self.present(f"{folder}/index.json")))
+            for names in committed_files(index):
+                for name in names:
+                    self.present(f"{folder}/{name}")
+            streams.append(TokenStream.open(self.folder.root / folder))
+        return streams
 
     @cached_property
-    def training(self) -> Training:
+    def mixes(self) -> list[int]:
+        """The number of the mix that each phase learnt from."""
+        return mix_of_phases(
+            self.commitment,
+            [
+                self.tree(number, committed_files(stream.index)[0]).root
+                for number, stream in enumerate(self.streams)
+            ],
+        )
+
+    def tree(self, number: int, names: list[str]) -> Tree:
+        """The tree over files of a mix, as they are here."""
+        folder = tokens_folder(number)
+        return Tree.of(
+            FileRoot(path=name, size_bytes=self.size(f"{folder}/{name}"), root=self.roots[f"{folder}/{name}"])
+            for name in names
+        )
+
+    @cached_property
+    def training(self) -> "Trainable":
         """Data order and plan, on these shards."""
-        return Training.of(self.parameters, [self.stream], [self.commitment.shuffle_seed])
+        reference = self.path(f"{TRAINING}/{REFERENCE}") if self.commitment.reference else None
+        return training_named(
+            self.commitment, [self.streams[number].folder for number in self.mixes], Beside(reference=reference)
+        )
 
     @cached_property
-    def parameters(self) -> PretrainParameters:
+    def parameters(self) -> Settings:
         """Those that the commitment names."""
-        return parameters_of(self.commitment)
+        return parameters_named(self.commitment)
+
+    @cached_property
+    def config(self) -> ModelConfig:
+        """The model's sizes: as the parameters give them; of a training on a base, as it wrote them down."""
+        if isinstance(self.parameters, PretrainParameters):
+            vocabulary = json.loads(self.folder.read(self.present("config.json")))["vocab_size"]
+            return self.parameters.config_for(vocabulary)
+        sizes = self._derived["model"]
+        return ModelConfig.model_validate({name: size for name, size in sizes.items() if name != "parameters"})
 
     @cached_property
     def plan(self) -> Plan:
         """Steps and learning rates. Without the tokens, the length of an epoch is what the training wrote down."""
         if self.index.tokens is not None:
             return self.training.plan
-        derived = json.loads(self.folder.read(self.present(f"{TRAINING}/{DERIVED}")))
-        return plan_of(self.parameters, epochs_in(derived["training"]))
+        return plan_of(self.parameters, epochs_in(self._derived["training"]))
+
+    @cached_property
+    def _derived(self) -> dict[str, Any]:
+        """What the training wrote down of itself."""
+        derived: dict[str, Any] = json.loads(self.folder.read(self.present(f"{TRAINING}/{DERIVED}")))
+        return derived
 
     def present(self, name: str) -> str:
         """The name of a file that is there; FonderieError if it is not."""
@@ -152,14 +243,14 @@ def link(walk: Walk, name: str, upper: str, lower: str, check: Check) -> Link:
         outcome = Outcome("", [error.message])
     except Exception as error:  # files of any shape may fail in any way, and a failure is a finding
         outcome = Outcome("", [f"{upper} ← {lower}: {type(error).__name__}: {str(error)[:300]}"])
-    problems = list(dict.fromkeys(map(plain, outcome.problems)))
+    problems = list(dict.fromkeys(plain(walk.where + problem) for problem in outcome.problems))
     shown = problems[:PROBLEMS_SHOWN]
     if problems[PROBLEMS_SHOWN:]:
         shown.append(f"and {len(problems) - PROBLEMS_SHOWN:,} more problems of this kind")
     return Link(
-        name=name,
-        upper=upper,
-        lower=lower,
+        name=f"{'base: ' * walk.where.count(BASE)}{name}",
+        upper=walk.where + upper,
+        lower=walk.where + lower,
         ok=not problems,
         checked=outcome.checked,
         detail=f"{len(problems):,} problems" if problems else outcome.detail,

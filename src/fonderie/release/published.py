@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 from fonderie.core.manifest import InputEntry, Manifest
 from fonderie.licences.verdict import judge
-from fonderie.release.layout import CHECKPOINTS, checkpoint_files, document_files, token_files
+from fonderie.release.layout import (
+    BASE,
+    CHECKPOINTS,
+    checkpoint_files,
+    document_files,
+    is_training,
+    token_files,
+    tokens_folder,
+)
 from fonderie.release.records import SourceReport
 
 
@@ -26,12 +34,11 @@ class Published:
 def documents(manifests: Sequence[Manifest], files: Mapping[str, str]) -> Published:
     """The document shards that were packed for the trainings of `manifests`; `files` are the release's digests."""
     by_key = {manifest.key: manifest for manifest in manifests}
-    packed = [by_key[entry.key] for entry in _tokens(manifests) if entry.key in by_key]
     return _published(
         [
-            (by_key.get(entry.key), names)
-            for pack in packed
-            for entry, names in document_files(tuple(pack.inputs.get("documents", ())), by_key)
+            (by_key.get(entry.key), _below(where, names))
+            for manifest, where in places(manifests)
+            for entry, names in document_files(_packed(manifest, by_key), by_key)
         ],
         files,
     )
@@ -40,23 +47,46 @@ def documents(manifests: Sequence[Manifest], files: Mapping[str, str]) -> Publis
 def tokens(manifests: Sequence[Manifest], files: Mapping[str, str]) -> Published:
     """The token shards, with their index and the way back to the documents."""
     by_key = {manifest.key: manifest for manifest in manifests}
-    found = [by_key.get(entry.key) for entry in _tokens(manifests)]
-    return _published([(manifest, token_files(manifest)) for manifest in found], files)
+    return _published(
+        [
+            (by_key.get(entry.key), _below(where, token_files(by_key.get(entry.key), tokens_folder(number))))
+            for manifest, where in places(manifests)
+            for number, entry in enumerate(_mixes(manifest))
+        ],
+        files,
+    )
 
 
 def checkpoints(manifests: Sequence[Manifest], files: Mapping[str, str]) -> Published:
     """The files of the checkpoints that the trainings kept."""
-    return _published([(manifest, checkpoint_files(manifest)) for manifest in trainings(manifests)], files)
+    placed = places(manifests)
+    return _published([(manifest, _below(where, checkpoint_files(manifest))) for manifest, where in placed], files)
 
 
 def checkpoint_names(published: Published) -> list[str]:
-    """The checkpoints that these files make up, in order."""
-    return sorted({name.removeprefix(f"{CHECKPOINTS}/").partition("/")[0] for name in published.present})
+    """The checkpoints that these files make up, in order; those of a base begin with `base/`."""
+    return sorted({name.replace(f"{CHECKPOINTS}/", "").rpartition("/")[0] for name in published.present})
 
 
 def trainings(manifests: Sequence[Manifest]) -> list[Manifest]:
     """The makings of weights."""
-    return [manifest for manifest in manifests if manifest.step.startswith("train.")]
+    return [manifest for manifest in manifests if is_training(manifest)]
+
+
+def places(manifests: Sequence[Manifest]) -> list[tuple[Manifest, str]]:
+    """The training of a release and those that it went on from, each with what its names begin with there.
+
+    `manifests` stand in the order of making; a training that nothing goes on from, made last, is the release's own.
+    """
+    by_key = {manifest.key: manifest for manifest in trainings(manifests)}
+    bases = {entry.key for manifest in by_key.values() for entry in manifest.inputs.get("model", ())}
+    here = next((manifest for key, manifest in reversed(by_key.items()) if key not in bases), None)
+    found, where = list[tuple[Manifest, str]](), ""
+    while here is not None and len(found) < len(by_key):  # a stranger's manifests may go round in a circle
+        found.append((here, where))
+        where += BASE
+        here = next((by_key[entry.key] for entry in here.inputs.get("model", ()) if entry.key in by_key), None)
+    return found
 
 
 def restrictions(source: SourceReport, readers: Sequence[Manifest]) -> list[str]:
@@ -67,9 +97,19 @@ def restrictions(source: SourceReport, readers: Sequence[Manifest]) -> list[str]
     return sorted(found | {verdict.licence for verdict in collections if verdict.status != "free"})
 
 
-def _tokens(manifests: Sequence[Manifest]) -> list[InputEntry]:
-    entries = [entry for manifest in trainings(manifests) for entry in manifest.inputs.get("tokens", ())]
-    return list(dict.fromkeys(entries))
+def _mixes(training: Manifest) -> tuple[InputEntry, ...]:
+    """The tokens of a training, every mix once."""
+    return tuple({entry.key: entry for entry in training.inputs.get("tokens", ())}.values())
+
+
+def _packed(training: Manifest, by_key: Mapping[str, Manifest]) -> tuple[InputEntry, ...]:
+    """The documents of all its mixes, in the order of packing."""
+    mixes = [by_key[entry.key] for entry in _mixes(training) if entry.key in by_key]
+    return tuple(entry for mix in mixes for entry in mix.inputs.get("documents", ()))
+
+
+def _below(where: str, names: Mapping[str, str]) -> dict[str, str]:
+    return {there: where + here for there, here in names.items()}
 
 
 def _published(plan: Sequence[tuple[Manifest | None, Mapping[str, str]]], files: Mapping[str, str]) -> Published:

@@ -5,14 +5,13 @@ from typing import Any
 
 from fonderie.core.digest import digest_json
 from fonderie.model.names import huggingface_names
-from fonderie.release.layout import CHECKPOINTS, TOKENS, TRAINING
+from fonderie.release.layout import BASE, CHECKPOINTS, TRAINING, tokens_folder
 from fonderie.release.links import Outcome, Walk
 from fonderie.release.tensors import open_tensors, unlike
 from fonderie.train.batch import batch_hash
 from fonderie.train.commitment import (
     COMMITMENT,
     LOG,
-    FileRoot,
     Tree,
     break_in_chain,
     committed_files,
@@ -35,20 +34,40 @@ def folder_of(step: int) -> str:
 
 def check_weights(walk: Walk) -> Outcome:
     """The weights are the tensors of the checkpoint after the last step."""
-    if not walk.index.checkpoints:
+    if not walk.checkpoints:
         return Outcome(f"checkpoints: {LEFT_OUT}", checked=False)
     last = walk.log[-1].step if walk.log else 0
     name = f"{folder_of(last)}/{WEIGHTS}"
     if name not in walk.folder.files and not checkpoint_steps(walk):
         return Outcome("the training kept no checkpoint", checked=False)
-    vocabulary = json.loads(walk.folder.read(walk.present("config.json")))["vocab_size"]
     with open_tensors(walk.path(WEIGHTS)) as weights, open_tensors(walk.path(name)) as checkpoint:
-        if walk.parameters.depth > len(weights.data):  # before as many names are made
+        if walk.config.depth > len(weights.data):  # before as many names are made
             return Outcome("", [f"{WEIGHTS}: has fewer tensors than {_COMMITMENT} plans blocks"])
-        names = huggingface_names(walk.parameters.config_for(vocabulary))
+        names = huggingface_names(walk.config)
         problems = [f"{WEIGHTS}: {problem} ({name})" for problem in unlike(weights, checkpoint, names)]
         count = len(weights.data)
     return Outcome(f"all {count:,} tensors are those of {name}, bit for bit", problems)
+
+
+def check_base(walk: Walk) -> Outcome:
+    """The training began from its base: the digest that it committed to, and the state before its first step."""
+    commitment, made = walk.commitment, walk.model
+    stated = [entry.digest for entry in made.inputs.get("model", [])] if made else []
+    problems = []
+    if stated != [commitment.base]:
+        problems.append(f"{_COMMITMENT}: goes on from another model than the weights' manifest states")
+    base, name = walk.base, f"{folder_of(0)}/{WEIGHTS}"
+    if base is None:
+        return Outcome(f"the base: {LEFT_OUT}", problems, checked=False)
+    if name not in walk.folder.files:
+        said = "the state before the first step was not kept, so a replay of the first steps alone can show it"
+        return Outcome(said, problems, checked=False)
+    with open_tensors(base.path(WEIGHTS)) as weights, open_tensors(walk.path(name)) as first:
+        names = huggingface_names(walk.config)
+        found = unlike(weights, first, names)
+        problems += [f"{name}: {problem} ({BASE}{WEIGHTS})" for problem in found]
+        count = len(weights.data)
+    return Outcome(f"all {count:,} tensors before the first step are those of {BASE}{WEIGHTS}", problems)
 
 
 def checkpoint_steps(walk: Walk) -> list[int]:
@@ -63,7 +82,7 @@ def checkpoint_steps(walk: Walk) -> list[int]:
 
 def check_checkpoints(walk: Walk) -> Outcome:
     """Each checkpoint's root, recomputed, is in the log at its step; the first's in the commitment."""
-    if not walk.index.checkpoints:
+    if not walk.checkpoints:
         return Outcome(f"checkpoints: {LEFT_OUT}", checked=False)
     lines = {line.step: line for line in walk.log}
     problems, steps = [], checkpoint_steps(walk)
@@ -107,8 +126,8 @@ def check_log(walk: Walk) -> Outcome:
     broken = break_in_chain(commitment.digest, lines)
     problems = [f"{_LOG}: {broken}"] if broken else []
     plan = walk.plan
-    if len(lines) != plan.steps:
-        problems.append(f"{_LOG}: {len(lines):,} steps, where {_COMMITMENT} plans {plan.steps:,}")
+    if len(lines) != walk.last_step:
+        problems.append(f"{_LOG}: {len(lines):,} steps, where {_COMMITMENT} plans {walk.last_step:,}")
     for line in lines:
         step, due = line.step, plan.checkpoint_due(line.step)
         if step > plan.steps:
@@ -137,35 +156,39 @@ def check_commitment(walk: Walk) -> Outcome:
         problems.append(f"{_COMMITMENT}: commits to other parameters than the weights' manifest states")
     if commitment.tokenizer != walk.digests.get("tokenizer.json"):
         problems.append(f"{_COMMITMENT}: commits to another tokenizer than tokenizer.json")
-    for tree in (commitment.tokens, commitment.offsets):
-        if Tree.of(tree.files) != tree:
-            problems.append(f"{_COMMITMENT}: a root is not that of the files it lists")
-    if commitment.shuffle_seed != shuffle_seed(commitment.tokens.root, walk.parameters.seed):
-        problems.append(f"{_COMMITMENT}: the data order does not follow from the tokens, somebody chose it")
+    for phase, data in enumerate(commitment.data, 1):
+        for tree in (data.tokens, data.offsets):
+            if Tree.of(tree.files) != tree:
+                problems.append(f"{_COMMITMENT}: a root is not that of the files it lists")
+        if data.shuffle_seed != shuffle_seed(data.tokens.root, walk.parameters.seed, phase):
+            problems.append(f"{_COMMITMENT}: the data order does not follow from the tokens, somebody chose it")
     if walk.index.tokens is None:
         return Outcome(f"tokens: {LEFT_OUT}", problems, checked=False)
-    stream = walk.stream
-    for tree, names in zip((commitment.tokens, commitment.offsets), committed_files(stream.index), strict=True):
-        problems += _unlike_tree(walk, tree, names)
+    for number, data in zip(walk.mixes, commitment.data, strict=True):
+        files = committed_files(walk.streams[number].index)
+        for tree, names in zip((data.tokens, data.offsets), files, strict=True):
+            problems += _unlike_tree(walk, tree, number, names)
     if not problems:
         problems += _unlike_batches(walk)
+    streams, roots = walk.streams, dict.fromkeys(data.tokens.root for data in commitment.data)
+    named = ", ".join(f"{root[:19]}…" for root in roots)
     return Outcome(
-        f"root {commitment.tokens.root[:19]}… of {len(stream.index.shards):,} shards, {len(stream):,} tokens; "
-        f"so are the batches of all {len(walk.log):,} steps",
+        f"root {named} of {sum(len(stream.index.shards) for stream in streams):,} shards, "
+        f"{sum(map(len, streams)):,} tokens; so are the batches of all {len(walk.log):,} steps",
         problems,
     )
 
 
-def _unlike_tree(walk: Walk, tree: Tree, names: list[str]) -> list[str]:
-    """The files that are not those of a tree, each by name."""
-    committed = {file.path: file for file in tree.files}
-    problems = [f"{TOKENS}/{name}: not among what {_COMMITMENT} names" for name in names if name not in committed]
-    problems += [f"{TOKENS}/{name}: named in {_COMMITMENT}, missing" for name in committed if name not in names]
-    for name in names:
-        here = f"{TOKENS}/{name}"
-        found = FileRoot(path=name, size_bytes=walk.size(here), root=walk.roots[here])
-        if name in committed and found != committed[name]:
-            problems.append(f"{here}: not the file that {_COMMITMENT} named before the first step")
+def _unlike_tree(walk: Walk, tree: Tree, number: int, names: list[str]) -> list[str]:
+    """The files of a mix that are not those of a tree, each by name."""
+    committed, folder = {file.path: file for file in tree.files}, tokens_folder(number)
+    problems = [f"{folder}/{name}: not among what {_COMMITMENT} names" for name in names if name not in committed]
+    problems += [f"{folder}/{name}: named in {_COMMITMENT}, missing" for name in committed if name not in names]
+    problems += [
+        f"{folder}/{found.path}: not the file that {_COMMITMENT} named before the first step"
+        for found in walk.tree(number, names).files
+        if found.path in committed and found != committed[found.path]
+    ]
     return problems
 
 

@@ -38,6 +38,7 @@ from fonderie.release.layout import (
     MANIFESTS,
     NEEDED,
     SIGNATURE,
+    TRAINING,
     ReleaseIndex,
     manifest_name,
     numbered,
@@ -50,6 +51,7 @@ from fonderie.release.publisher import Publisher, parse_publisher
 from fonderie.release.survey import FILE as SURVEY_FILE
 from fonderie.release.survey import SURVEY
 from fonderie.release.tombstones import check_lists
+from fonderie.release.training_course import READ
 from fonderie.release.walk import walk_links
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -140,7 +142,7 @@ def verify(
     if all(check.ok for check in checks):
         checks.append(pages)
     roots = {name: found.root for name, found in hashed.items() if found.root}
-    links = walk_links(Walk(opened, index, manifests, digests, roots, machine, sources))
+    links = walk_links(Walk(opened, index, manifests, digests, roots, machine, sources, index.checkpoints))
     entries = [FileEntry(path=name, size_bytes=0, sha256=digest) for name, digest in digests.items()]
     broken = next((link for link in links if not link.ok), None)
     return Verification(
@@ -228,6 +230,9 @@ def contents_of(
         sizes={entry.path: entry.size_bytes for entry in index.files if entry.path not in PAGES},
         survey=SURVEY.validate_json(folder.read(SURVEY_FILE)),
         publisher=_publisher(folder),
+        training={
+            name: folder.read(f"{TRAINING}/{name}") for name in READ if f"{TRAINING}/{name}" in folder.files
+        },
     )
 
 

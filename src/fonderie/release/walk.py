@@ -1,9 +1,16 @@
 """All links of a release, from the weights to the sources, in their order."""
 
 from fonderie.release.document_links import check_documents, check_sources
-from fonderie.release.layout import CHECKPOINTS, DOCUMENTS, TOKENS, TRAINING
+from fonderie.release.layout import BASE, CHECKPOINTS, DOCUMENTS, TOKENS, TRAINING
 from fonderie.release.links import Link, Walk, link
-from fonderie.release.training_links import check_checkpoints, check_commitment, check_log, check_weights
+from fonderie.release.training_links import (
+    WEIGHTS,
+    check_base,
+    check_checkpoints,
+    check_commitment,
+    check_log,
+    check_weights,
+)
 from fonderie.train.commitment import COMMITMENT, LOG
 
 LINKS = (
@@ -17,5 +24,12 @@ LINKS = (
 
 
 def walk_links(walk: Walk) -> list[Link]:
-    """Every link, the broken ones too: the first of them is where to look."""
-    return [link(walk, name, upper, lower, check) for name, upper, lower, check in LINKS]
+    """Every link, the broken ones too: the first of them is where to look. A base's follow those of its heir."""
+    links = [link(walk, name, upper, lower, check) for name, upper, lower, check in LINKS]
+    if f"{TRAINING}/{COMMITMENT}" in walk.folder.files and _has_base(walk):
+        links.append(link(walk, "base", f"{TRAINING}/{COMMITMENT}", f"{BASE}{WEIGHTS}", check_base))
+    return [*links, *(walk_links(walk.base) if walk.base else [])]
+
+
+def _has_base(walk: Walk) -> bool:
+    return walk.index.base is not None or (walk.model is not None and bool(walk.model.inputs.get("model")))

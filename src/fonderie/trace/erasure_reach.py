@@ -16,7 +16,7 @@ from fonderie.core.ledger import FOLDER as LEDGER
 from fonderie.core.step import Artifact
 from fonderie.core.store import Store
 
-PACK, BUNDLE = "tokens.pack", "release.bundle"
+PACKS, BUNDLE = ("tokens.pack", "tokens.pairs"), "release.bundle"
 TRAINING = "train."
 _CHECKPOINT = re.compile(r"step-(\d{8,})")
 
@@ -146,7 +146,7 @@ class _Walk:
 
     def _made_from_them(self, artifact: Artifact, parents: Sequence[Artifact]) -> None:
         made, step, arriving = self.names[artifact.key], artifact.manifest.step, self._arriving(parents)
-        if step == PACK:
+        if step in PACKS:
             if not self._tokens(artifact, made, arriving):
                 return
         elif step.startswith(TRAINING) and self._training(artifact, made):

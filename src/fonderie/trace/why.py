@@ -138,7 +138,7 @@ def _follow(artifacts: Mapping[str, Artifact], source: str, origin: str, query: 
         if (artifact.path / LEDGER).is_dir():
             if _reads_sources(artifact) or arriving:
                 _one_fate(trail, call, artifact, arriving[0] if arriving else None, ids)
-        elif artifact.manifest.step == "tokens.pack" and arriving:
+        elif artifact.manifest.step in ("tokens.pack", "tokens.pairs") and arriving:
             _tokens(trail, call, artifact, arriving[0], artifacts)
         if trail.fates and not trail.id:
             excerpt = _excerpt(artifact, trail.fates[0].id, query)

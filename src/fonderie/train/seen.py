@@ -3,14 +3,20 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fonderie.core.step import Artifact
+from fonderie.train.commitment import COMMITMENT
 from fonderie.train.loader import sequences_in
 from fonderie.train.order import position_of
 from fonderie.train.ramp import BatchSizes
+
+if TYPE_CHECKING:
+    from fonderie.train.tuning import Tuning
 
 DERIVED = "parameters.json"
 """The model artifact's file with every size and setting in full, written by train/committed.py."""
@@ -30,12 +36,42 @@ class Order:
     """Steps of the phases before."""
 
 
-def orders(model: Artifact) -> Iterator[tuple[Artifact, Order]]:
+@dataclass(frozen=True)
+class Whole:
+    """A training that saw whole documents, several to a sequence: see packing.py."""
+
+    commitment: Path
+    tokens: Path
+
+    def steps(self, start: int, stop: int) -> list[int]:
+        """The steps whose batch held a document with a token of these positions."""
+        training = _whole(self.commitment, self.tokens)
+        packed, plan = training.packed, training.plan
+        found = {
+            step
+            for number, extent in enumerate(packed.examples.stream.extents)
+            if extent.start < stop and start < extent.start + extent.length
+            for step in packed.steps_of_document(number, plan.steps)
+        }
+        return sorted(found)
+
+
+@lru_cache(maxsize=4)
+def _whole(commitment: Path, tokens: Path) -> "Tuning":
+    from fonderie.train.again import training_packed
+    from fonderie.train.training import read_commitment
+
+    return training_packed(read_commitment(commitment), tokens)
+
+
+def orders(model: Artifact) -> Iterator[tuple[Artifact, Order | Whole]]:
     """The tokens and the order of each phase of a training on packed tokens; nothing for any other model."""
     tokens = model.upstream.get(TOKENS, ())
     if not tokens or not (model.path / DERIVED).is_file():
         return
     derived = json.loads((model.path / DERIVED).read_bytes())["training"]
+    if "packing" in derived:
+        yield tokens[0], Whole(model.path / COMMITMENT, tokens[0].path)
     phases = derived.get("phases") or ([_before_phases(derived)] if "sequences_per_epoch" in derived else [])
     for number, phase in enumerate(phases):
         order = Order(
@@ -50,7 +86,7 @@ def orders(model: Artifact) -> Iterator[tuple[Artifact, Order]]:
 
 def epochs_in(derived: dict[str, Any]) -> list[int]:
     """Sequences in an epoch of each phase, from what parameters.json says of the training."""
-    phases = derived.get("phases") or [derived]
+    phases = derived.get("phases") or [derived.get("packing") or derived]
     return [int(phase["sequences_per_epoch"]) for phase in phases]
 
 
@@ -70,7 +106,12 @@ def steps_that_saw(model: Artifact, packed: Artifact, stream_tokens: int, start:
     found: set[int] = set()
     for tokens, order in orders(model):
         if tokens.key == packed.key:
-            found.update(_steps(order, stream_tokens, start, stop))
+            steps = (
+                order.steps(start, stop)
+                if isinstance(order, Whole)
+                else _steps(order, stream_tokens, start, stop)
+            )
+            found.update(steps)
     return sorted(found)
 
 

@@ -1,42 +1,66 @@
 """What a replay stands on, checked before anything is retrained: commitment, chain, token shards, checkpoints."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from fonderie.core.errors import InputError, ReleaseError
 from fonderie.core.manifest import Manifest
-from fonderie.release.layout import CHECKPOINTS, INDEX, TOKENS, TRAINING, ReleaseIndex, manifest_name
+from fonderie.core.wiring import CHECKPOINT_STEP
+from fonderie.release.layout import (
+    BASE,
+    CHECKPOINTS,
+    INDEX,
+    TRAINING,
+    ReleaseIndex,
+    all_tokens,
+    manifest_name,
+    tokens_folder,
+)
 from fonderie.tokens.shards import TokenStream
+from fonderie.train.again import Beside, parameters_named, training_named
 from fonderie.train.commitment import (
     COMMITMENT,
     LOG,
+    REFERENCE,
     Commitment,
     LogLine,
     break_in_chain,
+    mix_of_phases,
     read_log,
     shuffle_seed,
     trees,
 )
-from fonderie.train.training import Training, read_commitment
+from fonderie.train.plan import Plan
+from fonderie.train.settings import Settings
+from fonderie.train.training import read_commitment
+
+if TYPE_CHECKING:
+    from fonderie.train.committed import Trainable
 
 
 @dataclass(frozen=True)
 class Basis:
     """A release's own account of its training, consistent with itself."""
 
+    folder: Path
     index: ReleaseIndex
     commitment: Commitment
     commitment_path: Path
     lines: list[LogLine]
-    tokens: Path
-    training: Training
+    tokens: tuple[Path, ...]
+    """The token shards of each phase."""
+    training: "Trainable"
+    parameters: Settings
+    beside: Beside
     checkpoints: dict[int, Path]
     """Published, by step."""
+    last_step: int
+    """The step after which the weights were taken."""
     made_on: Mapping[str, Any]
     """The environment that the manifest of the training states, and its threads and device."""
 
@@ -44,15 +68,26 @@ class Basis:
         """The chain's value after a step; 0 is before the first."""
         return self.lines[step - 1].chain if step else self.commitment.digest
 
+    def start_of(self, step: int) -> Path | None:
+        """The checkpoint that a segment after a step begins from; None where its weights are made anew.
+
+        Initial weights are drawn from the seed or read from the base: that they are is part of the claim. Of a base
+        that is not here, the state before the first step shows what the training began from.
+        """
+        if step == 0 and (self.commitment.base is None or self.beside.base is not None):
+            return None
+        return self.checkpoints.get(step)
+
     def root_after(self, step: int) -> str | None:
         """The root that the chain holds for the checkpoint of a step, or None if it wrote none there."""
         return self.lines[step - 1].checkpoint if step else self.commitment.initial_state
 
 
-def read_basis(folder: Path, tokens: Path | None) -> tuple[Basis, list[str]]:
+def read_basis(folder: Path, tokens: Sequence[Path], base: Path | None = None) -> tuple[Basis, list[str]]:
     """What a release says of its training, and every reason not to believe it even before a replay.
 
-    ReleaseError if a file is missing or none: then there is nothing to replay.
+    `base` is the folder of the model that it went on from, where the release does not hold it. ReleaseError if a
+    file is missing or none: then there is nothing to replay.
     """
     index = _index(folder)
     path = folder / TRAINING / COMMITMENT
@@ -64,42 +99,56 @@ def read_basis(folder: Path, tokens: Path | None) -> tuple[Basis, list[str]]:
     try:
         commitment = read_commitment(path)
         lines = read_log((folder / TRAINING / LOG).read_bytes())
-        shards = _tokens(folder, tokens)
-        training = Training.committed(commitment, [shards])
+        shards = _tokens(folder, index, tokens)
+        roots = [_root(place) for place in shards]
+        of_phases = tuple(shards[number] for number in mix_of_phases(commitment, roots))
+        training = training_named(commitment, of_phases, _beside(folder, base))
     except (OSError, ValueError, InputError) as error:
         raise ReleaseError(f"{folder} cannot be replayed: {error}") from error
+    made, made_on = _made_on(folder, index)
     basis = Basis(
+        folder=folder,
         index=index,
         commitment=commitment,
         commitment_path=path,
         lines=lines,
-        tokens=shards,
+        tokens=of_phases,
         training=training,
+        parameters=parameters_named(commitment),
+        beside=_beside(folder, base),
         checkpoints=_checkpoints(folder, len(lines)),
-        made_on=_made_on(folder, index),
+        made_on=made_on,
+        last_step=_last_step(made, training.plan),
     )
-    return basis, _problems(basis)
+    return basis, _problems(basis, dict(zip(shards, roots, strict=True)))
 
 
-def _problems(basis: Basis) -> list[str]:
+def _problems(basis: Basis, roots: Mapping[Path, str]) -> list[str]:
     commitment, found = basis.commitment, []
-    stream = basis.training.data[0].stream
-    tokens, _ = trees(stream.folder, stream.index)
-    if tokens.root != commitment.tokens.root:
-        committed = {file.path: file for file in commitment.tokens.files}
-        other = [file.path for file in tokens.files if committed.get(file.path) != file]
-        found.append(
-            f"token shards: {', '.join(other[:4]) or 'their list'} not those that the training committed to"
-        )
-    if shuffle_seed(commitment.tokens.root, basis.training.params.seed) != commitment.shuffle_seed:
-        found.append("commitment: its shuffle seed does not follow from its tokens and `seed`")
+    for number, (folder, data) in enumerate(zip(basis.tokens, commitment.data, strict=True), 1):
+        if roots[folder] != data.tokens.root:
+            tokens, _ = trees(folder, TokenStream.open(folder).index)
+            committed = {file.path: file for file in data.tokens.files}
+            other = [file.path for file in tokens.files if committed.get(file.path) != file]
+            found.append(
+                f"token shards: {', '.join(other[:4]) or 'their list'} not those that the training committed to"
+            )
+        if shuffle_seed(data.tokens.root, basis.parameters.seed, number) != data.shuffle_seed:
+            found.append("commitment: its shuffle seed does not follow from its tokens and `seed`")
     broken = break_in_chain(commitment.digest, basis.lines)
     if broken:
         found.append(f"log: {broken}")
-    steps = basis.training.plan.steps
+    steps = basis.last_step
     if len(basis.lines) != steps:
         found.append(f"log: it has {len(basis.lines):,} steps, and the parameters ask for {steps:,}")
     return found
+
+
+def _beside(folder: Path, base: Path | None) -> Beside:
+    """What the training needs beside its tokens: the base that is given, or that the release holds."""
+    below = folder / BASE
+    found = base or (below if (below / "model.safetensors").is_file() else None)
+    return Beside(base=found, reference=folder / TRAINING / REFERENCE)
 
 
 def _index(folder: Path) -> ReleaseIndex:
@@ -113,14 +162,23 @@ def _index(folder: Path) -> ReleaseIndex:
         raise ReleaseError(f"{folder / INDEX} cannot be understood") from error
 
 
-def _tokens(folder: Path, given: Path | None) -> Path:
-    shards = folder / TOKENS if given is None else given
-    if not shards.is_dir():
-        raise ReleaseError(
-            f"there are no token shards at {shards}",
-            hint="Make them: fonderie run recipe.toml --until the call of tokens.pack. Then give --tokens DIR.",
-        )
-    return TokenStream.open(shards).folder
+def _tokens(folder: Path, index: ReleaseIndex, given: Sequence[Path]) -> list[Path]:
+    """The token shards of each mix."""
+    here = [folder / tokens_folder(number) for number in range(max(1, len(all_tokens(index))))]
+    shards = list(given) or here
+    for place in shards:
+        if not place.is_dir():
+            raise ReleaseError(
+                f"there are no token shards at {place}",
+                hint="Make them: fonderie run recipe.toml --until the call of tokens.pack. Then give --tokens DIR, "
+                "once for each mix.",
+            )
+    return [TokenStream.open(place).folder for place in shards]
+
+
+def _root(folder: Path) -> str:
+    tokens, _ = trees(folder, TokenStream.open(folder).index)
+    return tokens.root
 
 
 def _checkpoints(folder: Path, steps: int) -> dict[int, Path]:
@@ -131,9 +189,23 @@ def _checkpoints(folder: Path, steps: int) -> dict[int, Path]:
     return {step: path for step, path in found.items() if step <= steps}
 
 
-def _made_on(folder: Path, index: ReleaseIndex) -> dict[str, Any]:
+def _made_on(folder: Path, index: ReleaseIndex) -> tuple[Manifest | None, dict[str, Any]]:
+    """The manifest of the weights, and on what their training ran."""
     try:
-        manifest = Manifest.model_validate(json.loads((folder / manifest_name(index.model.key)).read_bytes()))
-    except (OSError, ValueError):
-        return {}
-    return {**manifest.environment, **{name: manifest.measured.get(name) for name in ("threads", "device")}}
+        made = _manifest(folder, index.model.key)
+        training = made
+        if made.step == CHECKPOINT_STEP:
+            training = _manifest(folder, made.inputs["model"][0].key)
+    except (OSError, ValueError, LookupError):
+        return None, {}
+    return made, {**training.environment, **{name: training.measured.get(name) for name in ("threads", "device")}}
+
+
+def _manifest(folder: Path, key: str) -> Manifest:
+    return Manifest.model_validate(json.loads((folder / manifest_name(key)).read_bytes()))
+
+
+def _last_step(made: Manifest | None, plan: Plan) -> int:
+    """The step after which the weights were taken: the last, or that of a checkpoint."""
+    at = plan.named(str(made.parameters.get("at"))) if made is not None and made.step == CHECKPOINT_STEP else None
+    return plan.steps if at is None else at

@@ -23,15 +23,23 @@ from fonderie.core.machine import Machine
 
 
 def replay_release(
-    folder: Path, *, segments: int, seed: int, tokens: Path | None = None, machine: Machine | None = None
+    folder: Path,
+    *,
+    segments: int,
+    seed: int,
+    tokens: Sequence[Path] = (),
+    base: Path | None = None,
+    machine: Machine | None = None,
 ) -> ReplayReport:
     """Replay `segments` of a release, drawn by the auditor's `seed`, on its own token shards or those in `tokens`.
+
+    `base` is the folder of the model that it went on from, where the release does not hold it.
 
     Raises ReleaseError for a folder that holds nothing to replay, UsageError for more segments than it publishes.
     """
     machine = machine or Machine()
     folder = folder.resolve()
-    basis, problems = read_basis(folder, tokens)
+    basis, problems = read_basis(folder, tokens, base)
     published = segments_between(list(basis.checkpoints))
     drawn = draw(published, segments, seed)
     reports: list[SegmentReport] = []
@@ -51,7 +59,7 @@ def replay_release(
         segments_published=len(published),
         segments=tuple(reports),
         detection=tuple(detection(len(published), segments, share) for share in SHARES),
-        tokens_from=str(basis.tokens) if tokens else "the release",
+        tokens_from=", ".join(map(str, tokens)) or "the release",
         made_on=dict(basis.made_on),
         replayed_on={**environment.describe(), "threads": machine.threads, "device": machine.device},
     )
@@ -73,8 +81,10 @@ def _replay(basis: Basis, segment: Segment, machine: Machine, advance: Any) -> S
         job = Job(
             commitment=basis.commitment_path,
             tokens=basis.tokens,
-            # The initial weights are drawn anew from the seed: that they follow from it is part of the claim.
-            start=basis.checkpoints[segment.first] if segment.first else None,
+            start=basis.start_of(segment.first),
+            # A checkpoint has the weights: any model of the same sizes will do for the rest, such as the release.
+            base=basis.beside.base or (basis.folder if basis.start_of(segment.first) else None),
+            reference=basis.beside.reference,
             until=segment.last,
             head=basis.head_after(segment.first),
             scratch=Path(scratch) / "first",

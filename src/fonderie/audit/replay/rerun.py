@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -20,8 +20,12 @@ from safetensors.numpy import load_file
 from fonderie.audit.replay.tolerance import Weights
 from fonderie.core.errors import StepError
 from fonderie.core.machine import Machine
+from fonderie.train.again import Beside, training_named
 from fonderie.train.commitment import LogLine
-from fonderie.train.training import Training, read_commitment
+from fonderie.train.training import read_commitment
+
+if TYPE_CHECKING:
+    from fonderie.train.committed import Trainable
 
 CONTROL_RATE = 1.01
 """Factor on the learning rate of the control that a tolerance must reject."""
@@ -33,9 +37,14 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     commitment: Path
-    tokens: Path
+    tokens: tuple[Path, ...]
+    """The token shards of each phase."""
     start: Path | None
-    """Folder of the checkpoint to begin from; None: the initial weights, drawn anew."""
+    """Folder of the checkpoint to begin from; None: the initial weights, drawn anew or read from the base."""
+    base: Path | None = None
+    """Folder of the model that the training went on from; with a checkpoint, of any model of its sizes."""
+    reference: Path | None = None
+    """reference.safetensors of a training on preferences."""
     until: int
     head: str
     """The chain's value after the step of `start`."""
@@ -63,7 +72,9 @@ def rerun(job: Job, advance: Callable[[int, str], None] = lambda _count, _note: 
     """Do a job in this process; raises what `retrain` raises."""
     from fonderie.train.segment import retrain
 
-    training = Training.committed(read_commitment(job.commitment), [job.tokens])
+    beside = Beside(job.base, job.reference)
+    # Every training is a dataclass with a plan, whatever its kind.
+    training: Any = training_named(read_commitment(job.commitment), job.tokens, beside)
     plan = training.plan
     if job.accumulation is not None:
         plan = plan.with_accumulation(job.accumulation)
@@ -108,7 +119,7 @@ def flat(path: Path) -> Weights:
     return np.concatenate([tensors[name].ravel() for name in sorted(tensors)]).astype(np.float32)
 
 
-def variations(training: Training, machine: Machine) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
+def variations(training: "Trainable", machine: Machine) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
     """Honest ways to make the same sums in another order: changes to the job, and variables for its process.
 
     In fp32 another number of threads changes nothing (numerics.settle); in bf16 it does. GPUs have no second set of

@@ -1,0 +1,159 @@
+"""A model instructed and then taught preferences is walked back, stage by stage, to its base and to every document."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.evaluate.small import RECIPE, Build, build
+from tests.release.forging import seal
+
+from fonderie.audit.replay import replay_release
+from fonderie.core.errors import InputError
+from fonderie.core.step import Artifact
+from fonderie.release.verify import verify
+from fonderie.trace.why import why
+
+HEAD, _, TAIL = RECIPE.partition("[scores]")
+SIZES = 'context = 63\nbatch = 2\nlearning_rate = 1e-3\ncheckpoint_every = 2\ncheckpoints_kept = "all"\n'
+INSTRUCTED = (
+    HEAD
+    + f"""
+[talks]
+step = "corpus.conversations"
+path = "talks.jsonl"
+format = "messages"
+licence = "CC0-1.0"
+
+[talked]
+step = "tokens.pack"
+inputs = {{ documents = "talks", tokenizer = "bpe" }}
+
+[instructed]
+step = "train.instruct"
+inputs = {{ model = "base", tokens = "talked", tokenizer = "bpe" }}
+duration = "4 steps"
+{SIZES}
+
+[votes]
+step = "corpus.preferences"
+path = "votes.jsonl"
+format = "pairs"
+licence = "CC0-1.0"
+
+[paired]
+step = "tokens.pairs"
+inputs = {{ documents = "votes", tokenizer = "bpe" }}
+
+[preferred]
+step = "train.prefer"
+inputs = {{ model = "instructed", tokens = "paired", tokenizer = "bpe" }}
+duration = "4 steps"
+{SIZES}
+"""
+    + "\n[scores]"
+    + TAIL.replace('model = "base"', 'model = "preferred"')
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("instructed")
+    animals = ("chat", "chien", "coq", "renard", "loup")
+    talks = [
+        {
+            "messages": [
+                {"role": "user", "content": f"Le {one} {n} ?"},
+                {"role": "assistant", "content": f"Un {one}."},
+            ]
+        }
+        for n in range(6)
+        for one in animals
+    ]
+    votes = [{"prompt": f"Le {one} ?", "chosen": f"Un {one}.", "rejected": "Non."} for one in animals]
+    for name, rows in (("talks", talks), ("votes", votes)):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return build(folder, INSTRUCTED)
+
+
+@pytest.fixture
+def copy(made: Build, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made.release, tmp_path / "release"))
+
+
+def test_it_is_walked_back_to_its_bases_and_their_documents(made: Build) -> None:
+    found = verify(made.release)
+    assert found.ok, found.problems
+    links = {link.name: link for link in found.links}
+    stages = ("", "base: ", "base: base: ")
+    assert [*links] == [
+        f"{stage}{name}"
+        for stage in stages
+        for name in ("weights", "checkpoints", "log", "tokens", "documents", "sources", "base")
+        if (stage, name) != ("base: base: ", "base")
+    ]
+    assert all(link.checked for link in links.values())
+    assert links["base"].lower == "base/model.safetensors"
+    assert "tensors before the first step are those of base/model.safetensors" in links["base: base"].detail
+    assert links["documents"].detail.startswith("5 documents")
+    assert links["base: documents"].detail.startswith("30 documents")
+    assert (made.release / "base/base/training/commitment.json").is_file()
+
+
+def test_every_stage_is_replayed_to_the_bit(made: Build) -> None:
+    for folder, segments in ((made.release, 2),):
+        report = replay_release(folder, segments=segments, seed=0)
+        assert (report.verdict, report.segments_published) == ("identical", 2)
+
+
+def test_without_the_base_the_first_steps_need_it(made: Build, copy: Path) -> None:
+    shutil.rmtree(copy / "base")
+    with pytest.raises(InputError, match=r"the base .* is not here\n.*--base"):
+        replay_release(copy, segments=2, seed=0)
+    instructed = made.result.artifacts["instructed"]
+    assert replay_release(copy, segments=2, seed=0, base=instructed.path).verdict == "identical"
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("base/model.safetensors", "base"),
+        ("base/base/training/log.jsonl", "base: base: log"),
+        ("training/reference.safetensors", "tokens"),
+        ("base/data/tokens/tokens/00000.bin", "base: tokens"),
+    ],
+)
+def test_what_is_altered_breaks_the_link_that_it_belongs_to(copy: Path, name: str, broken: str) -> None:
+    data = bytearray((copy / name).read_bytes())
+    data[-3] ^= 1
+    (copy / name).write_bytes(bytes(data))
+    seal(copy)
+    found = verify(copy)
+    assert not found.ok
+    assert broken in [link.name for link in found.links if not link.ok]
+
+
+def test_the_card_says_what_was_done_and_the_hub_that_it_is_tuned(made: Build) -> None:
+    card = (made.release / "README.md").read_text(encoding="utf-8")
+    for call in ("base", "instructed", "preferred"):
+        assert call in card
+    index = json.loads((made.release / "release.json").read_text())
+    assert index["base"]["base"]["base"] is None
+    report = json.loads((made.release / "report.json").read_text())
+    assert {source["name"] for source in report["sources"] if source["tokens"]} == {
+        "toy",
+        "letters",
+        "talks",
+        "votes",
+    }
+
+
+def _artifacts(made: Build) -> dict[str, Artifact]:
+    return made.result.artifacts
+
+
+def test_why_says_which_steps_saw_a_conversation(made: Build) -> None:
+    (trail,) = why(_artifacts(made), "Le renard 3 ?")
+    (tokens,) = trail.tokens
+    assert set(tokens.seen) == {"instructed"}
+    assert tokens.seen["instructed"]
