@@ -1,6 +1,7 @@
 """evaluate.french: what a model makes of the French suites, with intervals, and which items it was trained on."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import PositiveInt
@@ -42,16 +43,35 @@ class FrenchParameters(Parameters):
 )
 def french(inputs: Inputs, params: FrenchParameters, out: Output, machine: Machine) -> None:
     """Write scores.json and outcomes.parquet, which keeps every answer; statistics count the items trained on."""
+    asked = read_items(inputs.all("items"))
+    shards = training_shards(inputs.one("model"))
+    scores, outcomes = ask(
+        inputs.one("model").path, inputs.one("tokenizer").path, asked, params, shards=shards, machine=machine
+    )
+    write_scores(out, scores, outcomes)
+    out.statistics["also_trained_on"] = None if shards is None else sum(bool(item.seen) for item in outcomes)
+    out.statistics["parts"] = parts(outcomes)
+
+
+def ask(
+    model_folder: Path,
+    tokenizer_folder: Path,
+    asked: Sequence[tuple[Document, Item]],
+    params: FrenchParameters,
+    *,
+    shards: Sequence[Path] | None,
+    machine: Machine,
+) -> tuple[list[Score], list[Outcome]]:
+    """The scores of a model on items, and what came of each; `shards` are the documents it was trained on."""
     from fonderie.model.convert import load_pretrained
     from fonderie.model.numerics import settle
     from fonderie.tokens.tokenizer import Tokenizer
 
     settle(machine.threads)
-    asked = read_items(inputs.all("items"))
-    model = load_pretrained(inputs.one("model").path, device=machine.device).float()
-    tokenizer = Tokenizer(inputs.one("tokenizer").path)
+    tokenizer = Tokenizer(tokenizer_folder)
     if params.template == "chat" and not tokenizer.has_turns:
         raise InputError("template = 'chat', and this tokenizer has no chat template", hint="template = 'plain'")
+    model = load_pretrained(model_folder, device=machine.device).float()
     answers = answer_items(
         model,
         tokenizer,
@@ -60,12 +80,9 @@ def french(inputs: Inputs, params: FrenchParameters, out: Output, machine: Machi
         max_tokens=params.max_tokens,
         machine=machine,
     )
-    shards = training_shards(inputs.one("model"))
     seen = None if shards is None else stand_in(shards, (document for document, _ in asked), machine)
     outcomes = list(outcomes_of_items(asked, answers, seen))
-    write_scores(out, suite_scores(asked, outcomes, params), outcomes)
-    out.statistics["also_trained_on"] = None if seen is None else len(seen)
-    out.statistics["parts"] = parts(outcomes)
+    return suite_scores(asked, outcomes, params), outcomes
 
 
 def outcomes_of_items(

@@ -24,7 +24,7 @@ _SPECIAL = re.compile(f"({'|'.join(map(re.escape, SPECIAL_TOKENS))})")
 _KNOWN = {"until", "max_gen_toks", "do_sample", "temperature", "top_k", "top_p"}
 
 
-class Model(TemplateLM):
+class Model(TemplateLM):  # type: ignore[misc]  # the library has no types
     """Likelihoods and answers of a decoder.
 
     `bos` puts the token that begins every document of ours before each context; lm-eval's own model of Hugging Face

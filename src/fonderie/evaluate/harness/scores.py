@@ -1,7 +1,7 @@
 """From lm-eval's results to scores with intervals, outcomes, and the answers item by item."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import exp, log
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from fonderie.evaluate.intervals import Z, wilson
 from fonderie.evaluate.score import DECIMALS, Outcome, Score, bootstrap_ratio
 
 TOLERANCE = 1e-9
-_FROM_RATIO = {
+_FROM_RATIO: dict[str, Callable[[float], float]] = {
     "bits_per_byte": lambda nats: -nats / log(2),
     "byte_perplexity": lambda nats: exp(-nats),
     "word_perplexity": lambda nats: exp(-nats),

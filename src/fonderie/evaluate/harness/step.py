@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Mapping
 from contextlib import redirect_stderr
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -57,20 +58,34 @@ def refuse_early(params: HarnessParameters, sources: Mapping[str, tuple[Source, 
 )
 def harness(inputs: Inputs, params: HarnessParameters, out: Output, machine: Machine) -> None:
     """Write scores.json, outcomes.parquet, harness.json (what ran) and samples/<task>.jsonl (every answer)."""
+    refuse_early(params, inputs.sources)
+    model, tokenizer = inputs.one("model").path, inputs.one("tokenizer").path
+    run(model, tokenizer, params, inputs.sources["tasks"], out=out, machine=machine)
+
+
+def run(
+    model_folder: Path,
+    tokenizer_folder: Path,
+    params: HarnessParameters,
+    sources: tuple[Source, ...],
+    *,
+    out: Output,
+    machine: Machine,
+) -> None:
+    """The same of a model and a tokenizer wherever they lie; the tasks are checked already."""
     from fonderie.model.convert import load_pretrained
     from fonderie.model.numerics import settle
 
-    refuse_early(params, inputs.sources)
     settle(machine.threads)
     from fonderie.evaluate.harness.model import Model
     from fonderie.tokens.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer(inputs.one("tokenizer").path)
+    tokenizer = Tokenizer(tokenizer_folder)
     if params.chat and not tokenizer.has_turns:
         raise InputError("chat = true, and this tokenizer has no chat template", hint="Leave chat out.")
-    decoder = load_pretrained(inputs.one("model").path, device=machine.device).float()
+    decoder = load_pretrained(model_folder, device=machine.device).float()
     model = Model(decoder, tokenizer, bos=params.bos, chat=params.chat, seed=params.seed, machine=machine)
-    results = _evaluate(model, params, inputs.sources["tasks"], out)
+    results = _evaluate(model, params, sources, out)
     version = str(installed_version("lm-eval"))
     found, left = scores(results, how=_method(params, version), resamples=params.bootstrap, seed=params.seed)
     write_scores(out, found, outcomes(results))

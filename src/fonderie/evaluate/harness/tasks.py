@@ -137,7 +137,11 @@ class _Loader(yaml.SafeLoader):
     """YAML without code: what would be a function stays a string."""
 
 
-_Loader.add_constructor(CODE, lambda loader, node: f"{CODE} {loader.construct_scalar(node)}")
+def _code(loader: yaml.SafeLoader, node: yaml.Node) -> str:
+    return f"{CODE} {loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else node.tag}"
+
+
+_Loader.add_constructor(CODE, _code)
 
 
 def _has_code(value: Any) -> bool:
