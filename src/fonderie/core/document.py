@@ -6,6 +6,7 @@ workers wrote them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
@@ -96,8 +97,25 @@ def read_documents(path: Path) -> Iterator[Document]:
             yield document
 
 
-def read_record_batches(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
+def read_record_batches(
+    path: Path, columns: Sequence[str] | None = None, *, batch_rows: int = ROWS_PER_GROUP
+) -> Iterator[Any]:
     """A shard as record batches, a row group in memory at a time; InputError names the byte where it is damaged."""
+    with open_shard(path) as file:
+        for group in range(file.num_row_groups):
+            rows = 0
+            for batch in file.iter_batches(batch_rows, row_groups=[group], columns=columns and list(columns)):
+                batch.validate(full=True)  # offsets and UTF-8, which kernels over raw bytes rely on
+                rows += batch.num_rows
+                yield batch
+            expected = file.metadata.row_group(group).num_rows
+            if rows != expected:
+                raise pa.ArrowInvalid(f"{rows} documents where there were {expected}")
+
+
+@contextmanager
+def open_shard(path: Path) -> Iterator[Any]:
+    """A shard as a pyarrow.parquet.ParquetFile; InputError names the byte if it is damaged where it is read."""
     try:
         file = pq.ParquetFile(path)
     except FileNotFoundError:
@@ -106,19 +124,16 @@ def read_record_batches(path: Path, columns: list[str] | None = None) -> Iterato
         # Parquet is read from its end: a file that was cut has none.
         raise _damaged(path, path.stat().st_size, error) from error
     with file:
-        for group in range(file.num_row_groups):
-            batches = file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[group], columns=columns)
-            rows = 0
-            try:
-                for batch in batches:
-                    batch.validate(full=True)  # offsets and UTF-8, which kernels over raw bytes rely on
-                    rows += batch.num_rows
-                    yield batch
-                expected = file.metadata.row_group(group).num_rows
-                if rows != expected:
-                    raise pa.ArrowInvalid(f"{rows} documents where there were {expected}")
-            except (OSError, pa.ArrowException) as error:
-                raise _damaged(path, _first_unreadable(file, group), error) from error
+        try:
+            yield file
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(path, _first_unreadable(file), error) from error
+
+
+def count_documents(path: Path) -> int:
+    """How many documents a shard holds, from its last bytes."""
+    with open_shard(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _damaged(path: Path, offset: int, error: Exception) -> InputError:
@@ -129,16 +144,21 @@ def _damaged(path: Path, offset: int, error: Exception) -> InputError:
     )
 
 
-def _first_unreadable(file: Any, group: int) -> int:
-    """The byte where the first column of a row group that cannot be read begins."""
-    columns = [file.metadata.row_group(group).column(index) for index in range(file.metadata.num_columns)]
-    starts = [column.dictionary_page_offset or column.data_page_offset for column in columns]
-    for column, start in zip(columns, starts, strict=True):
-        try:
-            file.read_row_group(group, columns=[column.path_in_schema]).validate(full=True)
-        except (OSError, pa.ArrowException):
-            return int(start)
-    return int(min(starts))
+def _first_unreadable(file: Any) -> int:
+    """The byte where the first column chunk that cannot be read begins."""
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group)
+        for index in range(rows.num_columns):
+            column = rows.column(index)
+            try:
+                table = file.read_row_group(group, columns=[column.path_in_schema])
+                table.validate(full=True)
+                whole = len(table) == rows.num_rows
+            except (OSError, pa.ArrowException):
+                whole = False
+            if not whole:
+                return int(column.dictionary_page_offset or column.data_page_offset)
+    return 0
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:

@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fonderie.core.document import open_shard
+
 FOLDER = "ledger"
 NO_REASON = "no reason given"
 
@@ -66,7 +68,7 @@ def read_ledger(folder: Path) -> Iterator[Entry]:
     """Every row of an artifact's ledger, in order; nothing if it has none."""
     paths = (folder / FOLDER).glob("*.parquet")
     for path in sorted(paths, key=lambda path: (len(path.name), path.name)):
-        with pq.ParquetFile(path) as file:
+        with open_shard(path) as file:
             for batch in file.iter_batches():
                 for row in batch.to_pylist():
                     yield Entry(**row)

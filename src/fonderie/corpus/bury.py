@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
+from fonderie.core.document import read_record_batches
 from fonderie.core.machine import Machine
 from fonderie.corpus.folding import folded_words
 from fonderie.corpus.sketch import BITS, GRAM, U64, Hasher, grams, runs, whole
@@ -163,9 +163,8 @@ def _forecast_shard(
 
 def rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Some columns of a document shard, a few hundred rows at a time in memory."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=256, columns=list(columns)):
-            yield from batch.to_pylist(maps_as_pydicts="strict")
+    for batch in read_record_batches(path, columns, batch_rows=256):
+        yield from batch.to_pylist(maps_as_pydicts="strict")
 
 
 @functools.lru_cache(maxsize=4)

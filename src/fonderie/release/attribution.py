@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from fonderie.core.document import ROWS_PER_GROUP, shard_paths
+from fonderie.core.document import read_record_batches, shard_paths
 from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact
 from fonderie.release.account import packed
@@ -42,13 +41,12 @@ def attributions(lineage: Iterable[Artifact], machine: Machine) -> list[Attribut
     found: dict[str, dict[str, Counter[str]]] = {}
     with machine.bar("attributing", len(shards), "shards") as bar:
         for path in shards:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=_COLUMNS):
-                    for row in batch.to_pylist():
-                        counts = found.setdefault(row["source"], {name: Counter() for name in _COLUMNS})
-                        for name in _COLUMNS[2:]:
-                            counts[name][row[name] or ""] += 1
-                        counts["origin"][row["origin"].partition("#")[0]] += 1
+            for batch in read_record_batches(path, _COLUMNS):
+                for row in batch.to_pylist():
+                    counts = found.setdefault(row["source"], {name: Counter() for name in _COLUMNS})
+                    for name in _COLUMNS[2:]:
+                        counts[name][row[name] or ""] += 1
+                    counts["origin"][row["origin"].partition("#")[0]] += 1
             bar.advance()
     return [_attribution(source, counts) for source, counts in sorted(found.items())]
 

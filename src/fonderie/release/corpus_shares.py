@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from fonderie.core.document import shard_paths
+from fonderie.core.document import count_documents, read_record_batches, shard_paths
 from fonderie.core.step import Artifact
 from fonderie.corpus.measures import LANGUAGE_CHARACTERS, identify
 from fonderie.release.account import branches, counted, packed, reads_sources
@@ -45,12 +44,11 @@ def measure(artifacts: Iterable[Artifact]) -> Shares:
     shares = Shares()
     sample: Counter[str] = Counter()
     paths = [path for artifact in artifacts for path in shard_paths(artifact.path)]
-    drawn = IDENTIFIED / max(sum(pq.read_metadata(path).num_rows for path in paths), 1)
+    drawn = IDENTIFIED / max(sum(map(count_documents, paths)), 1)
     for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=ROWS, columns=["id", "licence", "language", "text"]):
-                _add(shares, batch)
-                _identify(batch, drawn, sample, shares)
+        for batch in read_record_batches(path, ["id", "licence", "language", "text"], batch_rows=ROWS):
+            _add(shares, batch)
+            _identify(batch, drawn, sample, shares)
     unknown, known = shares.languages.pop("", 0), sum(sample.values())
     for language, size in sample.items():
         shares.languages[language] += round(unknown * size / known)

@@ -9,10 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from fonderie.core.document import ROWS_PER_GROUP, shard_paths
+from fonderie.core.document import read_record_batches, shard_paths
 from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact
 from fonderie.release.account import packed
@@ -98,11 +97,10 @@ def _survey_shard(path: Path) -> dict[str, _Counts]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str, str | None, str | None, list[tuple[str, str]], int]]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=_COLUMNS):
-            sizes = pc.binary_length(batch.column("text").cast("binary")).to_pylist()
-            columns = [batch.column(name).to_pylist() for name in _COLUMNS[:-1]]
-            yield from zip(*columns, sizes, strict=True)
+    for batch in read_record_batches(path, _COLUMNS):
+        sizes = pc.binary_length(batch.column("text").cast("binary")).to_pylist()
+        columns = [batch.column(name).to_pylist() for name in _COLUMNS[:-1]]
+        yield from zip(*columns, sizes, strict=True)
 
 
 def web_domain(origin: str) -> str:

@@ -15,9 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from fonderie.core.document import shard_paths
+from fonderie.core.document import open_shard, shard_paths
 from fonderie.core.errors import UsageError
 from fonderie.core.ledger import FOLDER as LEDGER
 from fonderie.core.ledger import NO_REASON, Entry
@@ -173,7 +172,7 @@ def ledger_batches(artifact: Artifact, selection: pc.Expression) -> Iterator[pa.
     """The rows of a ledger that satisfy an expression, in order, a bounded number at a time."""
     paths = (artifact.path / LEDGER).glob("*.parquet")
     for path in sorted(paths, key=lambda path: (len(path.name), path.name)):
-        with pq.ParquetFile(path) as file:
+        with open_shard(path) as file:
             for batch in file.iter_batches(batch_size=ROWS):
                 table = pa.Table.from_batches([batch])
                 # As plain strings: expressions do not compare dictionaries with strings on every version.
@@ -260,7 +259,7 @@ def find_texts(artifacts: Iterable[Artifact], names: Iterable[Name], longest: in
 def _texts_in(path: Path, names: set[Name], longest: int | None) -> Iterator[tuple[Name, Found]]:
     """Ids are read first: most row groups hold none of the wanted, and are passed over without their texts."""
     ids = pa.array(sorted({name.id for name in names}), pa.string())
-    with pq.ParquetFile(path) as file:
+    with open_shard(path) as file:
         for group in range(file.num_row_groups):
             here = pc.is_in(file.read_row_group(group, columns=["id"])["id"], ids)
             if not pc.any(here).as_py():

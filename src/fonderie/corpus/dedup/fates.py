@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fonderie.core.document import GROUP_CHARACTERS, ROWS_PER_GROUP, SCHEMA, shard_path
+from fonderie.core.document import GROUP_CHARACTERS, ROWS_PER_GROUP, SCHEMA, read_record_batches, shard_path
 from fonderie.core.ledger import SCHEMA as LEDGER
 from fonderie.core.ledger import ledger_path, merge
 from fonderie.core.machine import Machine
@@ -77,14 +77,11 @@ def _write_shard(
     first, last = corpus.firsts[shard], corpus.firsts[shard + 1]
     fates = Fates(*(read_column(scratch, name, dtype)[first:last] for name, dtype in _COLUMNS.items()))
     ledgers = []
-    with (
-        pq.ParquetFile(path) as file,
-        pq.ParquetWriter(shard_path(out, shard), SCHEMA, compression="zstd") as writer,
-    ):
+    with pq.ParquetWriter(shard_path(out, shard), SCHEMA, compression="zstd") as writer:
         begin = 0
         waiting = Waiting(writer)
-        for group in range(file.num_row_groups):
-            rows = file.read_row_group(group)
+        for batch in read_record_batches(path):
+            rows = pa.Table.from_batches([batch])
             end = begin + len(rows)
             reasons = fates.reasons[begin:end]
             waiting.add(rows.filter(pa.array(reasons == 0)) if reasons.any() else rows)

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
+from fonderie.core.document import read_record_batches
 from fonderie.core.errors import InputError
 from fonderie.corpus.dedup.order import freedom
 from fonderie.corpus.dedup.runs import Runs, column_writer, join_column, read_column, write_column, write_run
@@ -47,13 +47,12 @@ class Batch(NamedTuple):
 
 def batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
     """A shard, a few hundred documents at a time; InputError if a text does not match its id."""
-    with pq.ParquetFile(path) as file:
-        for rows in file.iter_batches(BATCH_ROWS, columns=list(columns)):
-            batch = _batch(rows)
-            for stated, text in zip(rows.column("id").to_pylist(), batch.texts(), strict=True):
-                if stated != PREFIX + hashlib.sha256(text).hexdigest():
-                    raise InputError(f"{path}: the text of document {stated} was altered")
-            yield batch
+    for rows in read_record_batches(path, columns, batch_rows=BATCH_ROWS):
+        batch = _batch(rows)
+        for stated, text in zip(rows.column("id").to_pylist(), batch.texts(), strict=True):
+            if stated != PREFIX + hashlib.sha256(text).hexdigest():
+                raise InputError(f"{path}: the text of document {stated} was altered")
+        yield batch
 
 
 def _batch(rows: pa.RecordBatch) -> Batch:

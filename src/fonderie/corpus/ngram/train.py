@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 from pydantic import Field
 
-from fonderie.core.document import ROWS_PER_GROUP, shard_paths
+from fonderie.core.document import read_record_batches, shard_paths
 from fonderie.core.errors import StepError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, step
@@ -62,10 +61,9 @@ def _read(path: Path) -> Hashes:
     from fonderie.corpus.rules.texts import Texts
 
     found = [np.zeros(0, np.uint64)]
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=["text"]):
-            texts = Texts.of_column(batch.column("text"))
-            found.append(words_of(texts.data, texts.offsets))
+    for batch in read_record_batches(path, ["text"]):
+        texts = Texts.of_column(batch.column("text"))
+        found.append(words_of(texts.data, texts.offsets))
     return np.concatenate(found)
 
 
