@@ -145,8 +145,9 @@ def emissions_head(facts: Facts) -> dict[str, Any] | None:
 
 
 def training_type(facts: Facts) -> str:
-    """The hub's word for what was done to the weights."""
-    return "pre-training" if facts.steps("train.pretrain") else "fine-tuning"
+    """The hub's word for what was done last to the weights."""
+    made = next((manifest for manifest in facts.manifests if manifest.key == facts.index.model.key), None)
+    return "pre-training" if made is not None and made.step == "train.pretrain" else "fine-tuning"
 
 
 def energy_sentences(facts: Facts, language: Language) -> list[str]:

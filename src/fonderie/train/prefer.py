@@ -153,13 +153,15 @@ class Preferring(Tuning):
 def prefer(inputs: Inputs, params: PreferParameters, out: Output, machine: Machine) -> None:
     """Teach a base which of two answers people prefer (DPO); statistics say how often it then prefers it too."""
     from fonderie.model.convert import save_pretrained
+    from fonderie.train.parallel.spread import current
 
     settle_for(params, machine)
     stream = TokenStream.open(inputs.one("tokens").path)
     special = special_of(inputs.one("tokenizer"), stream)
     draft = promise(NAME, VERSION, inputs, params, special=special)
     training = Preferring.of(params, stream, draft, inputs.one("model").path)
-    reference, digest = _reference(training, out, machine)
+    # One process computes it, however many train.
+    reference, digest = current().from_first(lambda: _reference(training, out, machine))
     draft, training = draft.model_copy(update={"reference": digest}), training.knowing(reference)
     index = stream.index
 
