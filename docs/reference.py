@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from fonderie.core.step import Step, fields_with_role
+from fonderie.core.step import Parameters, Step, fields_with_role
 from fonderie.core.steps import STEPS, find_step
 
 PAGE = Path(__file__).with_name("reference.md")
@@ -31,7 +31,24 @@ def _section(step: Step) -> str:
     if fields:
         lines += ["", "| parameter | type | default | |", "|---|---|---|---|"]
         lines += [_row(step, name, info) for name, info in fields.items()]
+        for name, info in fields.items():
+            lines += _nested(step, name, info.annotation)
     return "\n".join(lines) + "\n"
+
+
+def _nested(step: Step, name: str, annotation: Any) -> list[str]:
+    """The table of a parameter that is itself a table, or a list of them, and of those within it."""
+    lines: list[str] = []
+    waiting = [annotation]
+    for kind in waiting:
+        if isinstance(kind, type) and issubclass(kind, Parameters):
+            lines += ["", f"`{name}`: {kind.__name__}", "", "| parameter | type | default | |", "|---|---|---|---|"]
+            lines += [_row(step, inner, info) for inner, info in kind.model_fields.items()]
+            for inner, info in kind.model_fields.items():
+                # What the step has under the same name is in a table of its own already.
+                lines += [] if inner in step.parameters.model_fields else _nested(step, inner, info.annotation)
+        waiting.extend(get_args(kind))
+    return lines
 
 
 def _inputs(step: Step) -> str:

@@ -37,14 +37,21 @@ def run(
     staging: Path,
     *,
     machine: Machine | None = None,
+    model: Path | None = None,
     **changes: object,
 ) -> Output:
-    """Run the step; `tokens` are one folder for all phases, or one for each."""
+    """Run the step; `tokens` are one folder for all phases, or one for each; `model` is what to begin from."""
     given = [tokens] if isinstance(tokens, Path) else tokens
     out = Output(staging / "files", staging / "state")
     for folder in (out.path, out.state):
         folder.mkdir(parents=True, exist_ok=True)
-    inputs = Inputs({"tokens": tuple(map(artifact, given)), "tokenizer": (artifact(tokenizer),)})
+    inputs = Inputs(
+        {
+            "tokens": tuple(map(artifact, given)),
+            "tokenizer": (artifact(tokenizer),),
+            **({"model": (artifact(model),)} if model else {}),
+        }
+    )
     settings = {**SMALL, **changes}
     if "phases" in settings:
         settings.pop("duration", None)

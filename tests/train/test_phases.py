@@ -177,6 +177,7 @@ def test_killed_anywhere_it_ends_in_the_same_bytes(mixes, tokenizer_folder, tmp_
     """At random moments: while steps are taken, between phases, and while checkpoints are written, one every step."""
     first, *others = mixes
     changes = {**SHORT, "checkpoint_every": 1, "also_tokens": [str(path) for path in others]}
+    changes |= {"optimizer": "muon", "z_loss": 1e-3, "intra_document": True, "goldfish_every": 4}
     arguments = (first, tokenizer_folder, tmp_path / "killed", "1", json.dumps(changes))
     assert start(first, tokenizer_folder, tmp_path / "whole", "1", json.dumps(changes)).wait() == 0
     whole = tmp_path / "whole/files"

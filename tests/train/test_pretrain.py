@@ -52,9 +52,13 @@ def test_killed_three_times_it_ends_in_the_same_bytes(tokens_folder, tokenizer_f
 
 
 @pytest.mark.slow
-def test_one_thread_and_two_give_the_same_bytes(tokens_folder, tokenizer_folder, tmp_path):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_one_thread_and_two_give_the_same_bytes(tokens_folder, tokenizer_folder, tmp_path, optimizer):
     # In processes of their own, as arithmetic is settled once per process; and wide enough that threads share sums.
-    sizes = json.dumps({"width": 256, "head_size": 64, "context": 256, "duration": "4 steps"})
+    sizes = json.dumps(
+        {"width": 256, "head_size": 64, "context": 256, "duration": "4 steps", "optimizer": optimizer}
+        | ({} if optimizer == "adamw" else {"intra_document": True, "goldfish_every": 4, "z_loss": 1e-3})
+    )
     for threads in (1, 2):
         assert start(tokens_folder, tokenizer_folder, tmp_path / str(threads), threads, sizes).wait() == 0
     assert list_files(tmp_path / "1" / "files") == list_files(tmp_path / "2" / "files")

@@ -95,6 +95,28 @@ def test_a_damaged_checkpoint_is_not_taken(base, tmp_path):
         taken(base, tmp_path / "a", at="step-4")
 
 
+def test_a_seed_checkpoint_begins_the_training_that_its_seed_would_have_begun(
+    base, tokens_folder, tokenizer_folder, tmp_path
+):
+    seed = taken(base, tmp_path / "seed", at="step-0")
+    again = run(tokens_folder, tokenizer_folder, tmp_path / "again", model=seed, **SETTINGS).path
+    assert (again / "model.safetensors").read_bytes() == (base / "model.safetensors").read_bytes()
+    commitment, drawn = (read_commitment(path / "commitment.json") for path in (again, base))
+    assert (commitment.base, drawn.base) == (artifact(seed).digest, None)
+    assert commitment.initial_state == drawn.initial_state
+    # The order follows from the seed and the tokens; only the weights are given.
+    other = run(tokens_folder, tokenizer_folder, tmp_path / "other", model=seed, seed=5, **SETTINGS).path
+    assert read_commitment(other / "commitment.json").shuffle_seed != commitment.shuffle_seed
+    starts = [checkpoint.load(path / "checkpoints/step-00000000").tensors["model"] for path in (other, base)]
+    assert all(torch.equal(weight, starts[1][name]) for name, weight in starts[0].items())
+
+
+def test_a_seed_checkpoint_of_other_sizes_is_refused(base, tokens_folder, tokenizer_folder, tmp_path):
+    seed = taken(base, tmp_path / "seed", at="step-0")
+    with pytest.raises(InputError, match="has other sizes than this training asks for"):
+        run(tokens_folder, tokenizer_folder, tmp_path / "again", model=seed, **SETTINGS, depth=1)
+
+
 def recipe(tmp_path: Path, model: str | None = None) -> Path:
     """The small build, with samples of a model if there is one."""
     more = f"""

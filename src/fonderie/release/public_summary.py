@@ -69,11 +69,13 @@ def _general(page: Page, dossier: Dossier) -> None:
 
 def dependencies(page: Page, dossier: Dossier) -> None:
     """Which model this one goes on from: none, as long as every training begins from random weights."""
-    trainings = dossier.facts.report.trainings
+    facts = dossier.facts
+    trainings, made = facts.report.trainings, {facts.calls.get(one.key, one.step): one for one in facts.manifests}
     if not trainings:
         page.text("dependencies_unknown")
     for training in trainings:
-        key = "dependencies_none" if training.step == "train.pretrain" else "dependencies_further"
+        drawn = training.step == "train.pretrain" and not made[training.call].inputs.get("model")
+        key = "dependencies_none" if drawn else "dependencies_further"
         page.text(key, call=f"`{cell(training.call)}`", step=f"`{cell(training.step)}`")
 
 

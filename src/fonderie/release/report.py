@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fonderie.core.manifest import Manifest
 from fonderie.core.step import Artifact
+from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.evaluate.gate import Gate, in_words
 from fonderie.evaluate.score import Score
 from fonderie.release import tables
@@ -44,11 +45,22 @@ def report_of(manifests: Sequence[Manifest], lock: Mapping[str, Any] | None = No
         for score in manifest.statistics["scores"]
     ]
     sources = account(manifests, calls, scores)
+    # Where not the end of a training but one of its checkpoints is released, what had been trained by then counts.
+    taken = {
+        entry.key: manifest.statistics
+        for manifest in manifests
+        if manifest.step == CHECKPOINT_STEP
+        for entry in manifest.inputs.get("model", ())
+    }
     return Report(
         warnings=(*_failed_gates(manifests), *_warnings(sources, relaxed(manifests, lock))),
         sources=tuple(sources),
         tokens=sum(source.tokens for source in sources),
-        trainings=tuple(_training(manifest, calls) for manifest in manifests if manifest.step.startswith("train.")),
+        trainings=tuple(
+            _training(manifest, calls, taken.get(manifest.key, {}))
+            for manifest in manifests
+            if manifest.step.startswith("train.")
+        ),
         scores=tuple(scores),
         lineage=tuple(_lineage_entry(manifest, manifests, calls) for manifest in manifests),
     )
@@ -88,12 +100,12 @@ def _warnings(sources: Sequence[SourceReport], also_allowed: Sequence[str]) -> I
         yield f"RELAXED POLICY: the recipe accepts, beyond free licences, {', '.join(also_allowed)}."
 
 
-def _training(manifest: Manifest, calls: Mapping[str, str]) -> Training:
+def _training(manifest: Manifest, calls: Mapping[str, str], taken: Mapping[str, Any]) -> Training:
     return Training(
         call=calls.get(manifest.key, manifest.step),
         step=manifest.step,
         parameters=manifest.parameters,
-        statistics=manifest.statistics,
+        statistics={**manifest.statistics, **taken},
         measured=manifest.measured,
         environment=manifest.environment,
         seconds=manifest.duration_seconds,

@@ -32,7 +32,7 @@ class Batch:
     @property
     def tokens(self) -> int:
         """Inputs of the batch, whether they count or not."""
-        return self.ids.shape[0] * (self.ids.shape[1] - 1)
+        return len(self.ids) * (self.ids.shape[1] - 1)
 
     @property
     def counted(self) -> int:

@@ -165,7 +165,8 @@ def check_file(path: Path, name: str, state: State) -> None:
 
 def check_root(path: Path, state: State) -> None:
     """See that a checkpoint's root is that of its files, which have been hashed."""
-    if state.root != state_root({name: ((path / name).stat().st_size, digest) for name, digest in state.files.items()}):
+    files = {name: ((path / name).stat().st_size, digest) for name, digest in state.files.items()}
+    if state.root != state_root(files):
         raise _broken(path / STATE, "states a root that its files do not give")
 
 

@@ -89,8 +89,8 @@ def train_committed(
 ) -> None:
     """Commit, train, then write the model; statistics hold its size, tokens, steps, FLOPs and final loss.
 
-    `draft` is the commitment but for its initial state, `save` writes the final weights into a folder; `mix` is what
-    the training will see of each source, where that is known; `stopping` may end it before its last step. Call
+    `draft` is the commitment but for its initial state, `save` writes the final weights into a folder; `mix` is
+    what the training will see of each source, where that is known; `stopping` may end it before its last step. Call
     `fonderie.model.numerics.settle` first. Raises StoreError for a staging folder of another training or a damaged
     checkpoint, StepError for a loss that is not a number.
     """
@@ -153,7 +153,7 @@ def _prepare(
     if machine.recompute and training.plan.compile:
         raise UsageError("--recompute and compile = true do not go together", hint="Leave one of them out.")
     if isinstance(spread, Together):
-        # Initial weights are drawn whole by one process and read by the others, so they are the same for any number.
+        # Initial weights are drawn whole by one process and read by the others: the same for any number of them.
         commitment = spread.from_first(lambda: _commit(draft, training, lambda: training.fresh("cpu"), out))
         model, optimizer = training.fresh("meta")
         shard(model, optimizer, spread, precision=training.plan.precision)
@@ -190,7 +190,8 @@ def _commit(
 ) -> Commitment:
     """Write checkpoint 0 and the commitment; where a killed training left them, see that they are this one's."""
     from fonderie.train import checkpoint
-    from fonderie.train.loop import CHECKPOINTS, begin
+    from fonderie.train.journal import CHECKPOINTS
+    from fonderie.train.loop import begin
 
     path = out.path / COMMITMENT
     if not path.exists():

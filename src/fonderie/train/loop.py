@@ -26,8 +26,8 @@ from torch.optim import Optimizer
 
 from fonderie.core import pause
 from fonderie.core.errors import StepError, StoreError
-from fonderie.model.loss import IGNORED, linear_cross_entropy
 from fonderie.model.language_model import LanguageModel
+from fonderie.model.loss import IGNORED, linear_cross_entropy
 from fonderie.train import checkpoint
 from fonderie.train.batch import Batch, BatchOf, batch_hash
 from fonderie.train.commitment import LOG, LogLine, extend
@@ -39,6 +39,10 @@ from fonderie.train.view.view import UNWATCHED, Watch
 
 if TYPE_CHECKING:
     from fonderie.train.validation import Stopping
+
+
+SPARE_COMPILATIONS = 8
+"""Beside one for each shape: a block is also compiled without gradients, where a training is validated."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,10 @@ def train(
     """Train to the end, from the last checkpoint in `folder` if there is one; returns the step it started from.
 
     `aside` is a folder on the same file system for what is incomplete, `head` where the chain begins: the digest of
-    the commitment. Raises StoreError for a damaged checkpoint, StepError for a loss that is not a number, and Paused
-    where that was wished for: see core/pause.py. Call `fonderie.model.numerics.settle` first, and `begin` if there is
-    no checkpoint yet. Checkpoints that the plan does not keep in the end are left: see `prune`. `stopping` may end it
-    earlier, after any checkpoint.
+    the commitment. Raises StoreError for a damaged checkpoint, StepError for a loss that is not a number, Paused
+    where that was wished for: see core/pause.py. Call `fonderie.model.numerics.settle` first, and `begin` if there
+    is no checkpoint yet. Checkpoints that the plan does not keep in the end are left: see `prune`. `stopping` may
+    end it earlier, after any checkpoint; `damaged` is told of a checkpoint that is passed over.
     """
     spread.check(plan)
     path = spread.from_first(lambda: latest_state(folder, aside, damaged))
@@ -181,7 +185,7 @@ def run(
     The loss of a step is `objective`, summed over the parts of its batch, divided by `count` of the whole batch.
     """
     if plan.compile:
-        _compile_blocks(model)
+        _compile_blocks(model, plan)
     model.train()
     for step in range(after + 1, until + 1):
         phase, batch = plan.phase(step), batch_of(step)
@@ -283,7 +287,14 @@ def restore(model: LanguageModel, optimizer: Optimizer, found: checkpoint.Checkp
 
 
 def _resume(
-    model: LanguageModel, optimizer: Optimizer, plan: Plan, folder: Path, head: str, *, path: Path | None, spread: Alone
+    model: LanguageModel,
+    optimizer: Optimizer,
+    plan: Plan,
+    folder: Path,
+    head: str,
+    *,
+    path: Path | None,
+    spread: Alone,
 ) -> tuple[int, str]:
     """Put back a state and cut the log to it; returns its step, 0 to start afresh, and the chain."""
     log = folder / LOG
@@ -328,9 +339,9 @@ def latest_state(folder: Path, aside: Path, damaged: Damaged | None = None) -> P
             break
     else:
         raise StoreError(f"no checkpoint of {folder} is sound", hint=f"Remove {folder} to start again.")
-    for other, error in broken.items():
+    for other, found_wrong in broken.items():
         assert damaged is not None
-        damaged(other, error)
+        damaged(other, found_wrong)
         checkpoint.set_aside(other, aside)
     return path
 
@@ -340,8 +351,17 @@ def prune(folder: Path, kept: Callable[[Sequence[int]], set[int]], *, aside: Pat
     checkpoint.prune(folder / CHECKPOINTS, kept, aside=aside)
 
 
-def _compile_blocks(model: LanguageModel) -> None:
-    """Compile the block, not the model: a quarter of the wait, and exact at two threads where the whole is not."""
+def _compile_blocks(model: LanguageModel, plan: Plan) -> None:
+    """Compile the block, not the model: a quarter of the wait, and exact at two threads where the whole is not.
+
+    It is compiled for each shape that micro-batches will have, as batches grow and contexts change with the phases.
+    """
+    import torch._dynamo
+
+    # Beyond its limit, 8, torch would go on uncompiled, slower and with other bits, after a warning.
+    shapes = sum(2 * len(phase.sizes.levels) for phase in plan.phases)
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, shapes + SPARE_COMPILATIONS)
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if model.embedding.weight.device.type == "cpu" and shutil.which(compiler) is None:
         raise StepError(

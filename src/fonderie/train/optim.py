@@ -121,10 +121,10 @@ class Muon(Optimizer):
 
     def _update(self, weight: Tensor, rate: float, decay: float) -> None:
         state = self.state[weight]
+        assert weight.grad is not None
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(weight.grad)
         momentum: Tensor = state["momentum_buffer"]
-        assert weight.grad is not None
         momentum.lerp_(weight.grad, 1 - self._momentum)
         wanted = weight.grad.lerp(momentum, self._momentum)
         weight.mul_(1 - rate * decay)
@@ -132,10 +132,10 @@ class Muon(Optimizer):
             # Cut over processes: each puts the whole together, does the same sums, and keeps its own rows.
             self._update_cut(weight, wanted, rate)
             return
-        for part, target in zip(wanted.split(self._rows[weight]), weight.split(self._rows[weight]), strict=True):
+        rows = self._rows[weight]
+        for part, target in zip(torch.split(wanted, rows), torch.split(weight, rows), strict=True):
             scale = ADAMW_RMS * max(part.shape) ** 0.5
             target.add_(orthogonalised(part.to(self._dtype)).to(target.dtype), alpha=-rate * scale)
-
 
     def _update_cut(self, weight: Tensor, wanted: Any, rate: float) -> None:
         from torch.distributed.tensor import distribute_tensor

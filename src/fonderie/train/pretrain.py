@@ -1,6 +1,7 @@
 """train.pretrain: a model from random weights and packed tokens. What it writes: see committed.py."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,13 +39,20 @@ def refuse_other_count(params: PhasedSettings, inputs: Mapping[str, tuple[str, .
     version=VERSION,
     parameters=PretrainParameters,
     produces="model",
-    inputs={"tokens": Port("tokens", many=True), "tokenizer": Port("tokenizer")},
+    inputs={
+        "tokens": Port("tokens", many=True),
+        "tokenizer": Port("tokenizer"),
+        "model": Port("model", optional=True),
+    },
     wiring=refuse_other_count,
     resumable=True,
 )
 @shared_out
 def pretrain(inputs: Inputs, params: PretrainParameters, out: Output, machine: Machine) -> None:
-    """Commit, train, then write the model; statistics hold its size, tokens, steps, FLOPs and final loss."""
+    """Commit, train, then write the model; statistics hold its size, tokens, steps, FLOPs and final loss.
+
+    With an input `model`, such as "other@step-0", it begins from those weights instead of drawn ones.
+    """
     from fonderie.model.convert import save_pretrained
 
     settle_for(params, machine)
@@ -53,6 +61,9 @@ def pretrain(inputs: Inputs, params: PretrainParameters, out: Output, machine: M
     index = streams[0].index
     draft = _promise(params, streams, digest_file(tokenizer.path / "tokenizer.json"))
     training = Training.of(params, streams, [data.shuffle_seed for data in draft.data])
+    for given in inputs.all("model"):
+        draft = draft.model_copy(update={"base": given.digest})
+        training = replace(training, drawn=False, initial=given.path)
 
     def save(model: "LanguageModel", folder: Path) -> None:
         save_pretrained(model, folder, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)

@@ -9,8 +9,8 @@ from fonderie.core.machine import Machine
 from fonderie.train import checkpoint
 from fonderie.train.commitment import LogLine
 from fonderie.train.committed import Trainable
-from fonderie.train.kernels import settle_for
 from fonderie.train.journal import CHECKPOINTS
+from fonderie.train.kernels import settle_for
 from fonderie.train.loop import begin, restore, run, tensors_of
 
 

@@ -1,7 +1,7 @@
 """A training as parameters and tokens settle it before anything is learnt: for its maker, and for an auditor."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,6 +35,10 @@ class Training:
     data: tuple[Batches, ...]
     """The batches of each phase, by its own steps."""
     plan: Plan
+    drawn: bool = True
+    """Whether the weights it begins from are drawn from the seed, and not those of another model."""
+    initial: Path | None = None
+    """Folder of that model; needed for the first step alone."""
 
     @classmethod
     def of(cls, params: PretrainParameters, streams: Sequence[TokenStream], shuffle_seeds: Sequence[int]) -> Self:
@@ -43,13 +47,14 @@ class Training:
         return cls(params, params.config_for(streams[0].index.vocabulary), data, plan)
 
     @classmethod
-    def committed(cls, commitment: Commitment, tokens: Sequence[Path]) -> Self:
+    def committed(cls, commitment: Commitment, tokens: Sequence[Path], initial: Path | None = None) -> Self:
         """The training that a commitment names, on the token shards in a folder for each phase.
 
         InputError if the parameters are none. That the shards are those of the commitment is not checked here.
         """
         streams = [TokenStream.open(folder) for folder in tokens]
-        return cls.of(parameters_of(commitment), streams, [data.shuffle_seed for data in commitment.data])
+        settled = cls.of(parameters_of(commitment), streams, [data.shuffle_seed for data in commitment.data])
+        return replace(settled, drawn=commitment.base is None, initial=initial)
 
     def batches(self, step: int) -> Batch:
         """The batch of a step, counted through the phases."""
@@ -57,7 +62,7 @@ class Training:
         return self.data[number](own)
 
     def fresh(self, device: str) -> "tuple[LanguageModel, Optimizer]":
-        """The model with its initial weights, and its optimizer before the first step; on "meta", the shapes alone."""
+        """The model with its initial weights, its optimizer before the first step; on "meta", the shapes alone."""
         import torch
 
         from fonderie.model.transformer import Decoder
@@ -66,9 +71,32 @@ class Training:
         if device == "meta":
             with torch.device("meta"):
                 model: LanguageModel = Decoder(self.config)
-        else:
+        elif self.drawn:
             model = Decoder(self.config, seed=self.params.seed).to(device)
+        else:
+            model = self._given().to(device)
         return model, make_optimizer(model, self.params)
+
+    def _given(self) -> "LanguageModel":
+        """The weights of another model, which must have these sizes; its context and rotary base may be others."""
+        from fonderie.model.convert import load_pretrained
+        from fonderie.model.transformer import Decoder
+
+        if self.initial is None:
+            raise InputError(
+                "this training began with the weights of another model, which is not here",
+                hint="Give its folder: fonderie replay … --base DIR",
+            )
+        found = load_pretrained(self.initial)
+        positions = {"context": self.config.context, "rope_theta": self.config.rope_theta}
+        if found.config.model_copy(update={**positions, "init_std": self.config.init_std}) != self.config:
+            raise InputError(
+                f"the model in {self.initial} has other sizes than this training asks for",
+                hint="Give the same depth, widths and vocabulary, or leave the input `model` out.",
+            )
+        model = Decoder(self.config)
+        model.load_state_dict(found.state_dict())
+        return model
 
     def objective(self, model: "LanguageModel", part: "Part", plan: Plan) -> "Tensor":
         """The loss of a part of a batch, summed over the targets that count."""

@@ -26,7 +26,6 @@ from fonderie.train.batch import Batch, batch_hash
 from fonderie.train.commitment import COMMITMENT, LOG, LogLine, extend, parse_commitment, read_log
 from fonderie.train.loader import Batches
 from fonderie.train.parameters import PretrainParameters
-from fonderie.train.ramp import BatchSizes
 from fonderie.train.training import Training
 
 STEPS, EVERY = 40, 10
@@ -40,8 +39,8 @@ LONGER = (
 Maker = Callable[[Inputs, PretrainParameters, Output, Machine], None]
 
 
-def make(folder: Path, maker: Maker | None = None) -> Path:
-    """Build a release; the folder that was published."""
+def make(folder: Path, maker: Maker | None = None, *overrides: str, recipe: tuple[str, str] = ("", "")) -> Path:
+    """Build a release, some of the recipe's text replaced by other; the folder that was published."""
     step = find_step("train.pretrain")
     trained = step if maker is None else replace(step, function=maker)
 
@@ -50,8 +49,8 @@ def make(folder: Path, maker: Maker | None = None) -> Path:
 
     write_letters(folder / "letters")
     path = folder / "toy.toml"
-    path.write_text(RECIPE, encoding="utf-8")
-    result = run_recipe(load_recipe(path, LONGER, find), Store(folder / "store"), Machine())
+    path.write_text(RECIPE.replace(*recipe), encoding="utf-8")
+    result = run_recipe(load_recipe(path, (*LONGER, *overrides), find), Store(folder / "store"), Machine())
     return result.artifacts["release"].path
 
 
@@ -91,13 +90,10 @@ def rewrite_log(folder: Path, change: Callable[[LogLine], LogLine]) -> None:
 
 def claim_honest_batches(folder: Path, params: PretrainParameters, stream: TokenStream) -> None:
     """Have the log name the batches that an honest training would have taken."""
-    from fonderie.train.commitment import shuffle_seed
 
     commitment = parse_commitment((folder / COMMITMENT).read_bytes())
-    batches = Batches(
-        stream, params.context, BatchSizes(params.batch), shuffle_seed(commitment.tokens.root, params.seed)
-    )
-    rewrite_log(folder, lambda line: line.model_copy(update={"batch": batch_hash(batches(line.step))}))
+    claimed = Training.of(params, [stream], [commitment.shuffle_seed])
+    rewrite_log(folder, lambda line: line.model_copy(update={"batch": batch_hash(claimed.batches(line.step))}))
 
 
 def lie_about_batches(alter: Callable[[Batches], Batches]) -> Maker:

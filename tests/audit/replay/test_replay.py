@@ -50,7 +50,7 @@ def test_the_auditor_may_bring_the_token_shards(release: Path, tmp_path: Path) -
     (copy / "data/tokens").rename(tmp_path / "tokens")
     with pytest.raises(ReleaseError, match="no token shards"):
         replay_release(copy, segments=1, seed=0)
-    report = replay_release(copy, segments=1, seed=0, tokens=tmp_path / "tokens")
+    report = replay_release(copy, segments=1, seed=0, tokens=[tmp_path / "tokens"])
     assert (report.verdict, report.tokens_from) == ("identical", str(tmp_path / "tokens"))
 
 
