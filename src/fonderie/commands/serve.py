@@ -1,0 +1,62 @@
+"""fonderie serve: releases behind an OpenAI-compatible interface."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from fonderie.commands.options import console, positive
+from fonderie.core.errors import UsageError
+from fonderie.core.machine import available_cores
+
+
+def add(verbs: Any) -> None:
+    """Declare the command."""
+    parser = verbs.add_parser("serve", help="answer over HTTP as OpenAI's interface does")
+    parser.add_argument("releases", type=Path, nargs="+", metavar="RELEASE")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s")
+    parser.add_argument("--port", type=int, default=8000, help="0 for any that is free; default: %(default)s")
+    parser.add_argument(
+        "--batch", type=positive, default=16, metavar="N", help="requests answered at once; default: %(default)s"
+    )
+    parser.add_argument(
+        "--waiting", type=positive, default=256, metavar="N", help="requests in line; default: %(default)s"
+    )
+    parser.add_argument(
+        "--threads", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; default: %(default)s")
+    parser.add_argument(
+        "--i-know-it-failed",
+        metavar="REASON",
+        help="serve a release that failed its gate; who, when and why is recorded beside it",
+    )
+    parser.set_defaults(command=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    try:
+        import fastapi  # noqa: F401
+        import llguidance  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"{error.name} is not installed, which serving needs", hint="pip install 'fonderie[serve]'"
+        ) from error
+    from fonderie.release.gate import refuse_failed
+    from fonderie.serve.api.access import Open
+    from fonderie.serve.api.app import make_api
+    from fonderie.serve.engine.engine import Limits
+    from fonderie.serve.run import Address, serve
+
+    for release in options.releases:
+        refuse_failed(release, options.i_know_it_failed, action="serve")
+    screen = console()
+    serve(
+        options.releases,
+        lambda models: make_api(models, Open()),
+        address=Address(options.host, options.port),
+        limits=Limits(batch=options.batch, waiting=options.waiting),
+        threads=options.threads,
+        device=options.device,
+        say=lambda text: screen.print(text, highlight=False, soft_wrap=True),
+    )
+    return 0

@@ -1,0 +1,88 @@
+"""Serving from beginning to end: open the releases, answer until told to stop, let what runs finish."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from fonderie.core.errors import UsageError
+from fonderie.serve.answers import Answers
+from fonderie.serve.engine.engine import Limits
+from fonderie.serve.served import Served, open_release
+
+DRAIN_SECONDS = 30
+"""How long running answers may take to finish after SIGTERM; a batch system kills after as much."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+    def listen(self) -> socket.socket:
+        """Take the address; UsageError if it cannot be had, before minutes are spent on loading models."""
+        try:
+            return socket.create_server((self.host, self.port), reuse_port=False)
+        except OSError as error:
+            raise UsageError(
+                f"{self.host}:{self.port} cannot be listened on: {error.strerror}",
+                hint="Give another --port, or stop what listens there.",
+            ) from error
+
+
+def serve(
+    folders: Sequence[Path],
+    make: Callable[[dict[str, Served]], ASGIApp],
+    *,
+    address: Address,
+    limits: Limits,
+    threads: int,
+    device: str,
+    say: Callable[[str], None],
+) -> None:
+    """Serve releases by the application that `make` makes of them; returns when all is drained after a signal."""
+    # uvicorn raises the signal once more when all is drained.
+    with address.listen() as listener, suppress(KeyboardInterrupt):
+        asyncio.run(_serve(folders, make, listener, limits=limits, threads=threads, device=device, say=say))
+
+
+async def _serve(
+    folders: Sequence[Path],
+    make: Callable[[dict[str, Served]], ASGIApp],
+    listener: socket.socket,
+    *,
+    limits: Limits,
+    threads: int,
+    device: str,
+    say: Callable[[str], None],
+) -> None:
+    import uvicorn
+
+    answers = Answers()
+    models: dict[str, Served] = {}
+    try:
+        for folder in folders:
+            served = open_release(folder, answers, limits, threads=threads, device=device)
+            if served.name in models:
+                raise UsageError(f"{models[served.name].folder} and {folder} are both called {served.name}")
+            models[served.name] = served
+        config = uvicorn.Config(
+            make(models),
+            http="httptools",
+            log_level="warning",
+            access_log=False,  # addresses are personal data, and nobody needs them here
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        host, port = listener.getsockname()[:2]
+        say(f"http://{f'[{host}]' if ':' in host else host}:{port}  {', '.join(models)}")
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        for served in models.values():
+            served.engine.close(finish=False, timeout=DRAIN_SECONDS)
