@@ -18,7 +18,8 @@ from fonderie.core.environment import installed_version
 from fonderie.core.errors import FonderieError
 
 COMMANDS = (
-    *("run", "show", "why", "verify", "replay", "sign", "audit", "licence", "evidence", "watch", "erase", "chat"),
+    *("run", "show", "report", "why", "verify", "replay", "sign", "audit"),
+    *("licence", "evidence", "watch", "erase", "evaluate", "chat", "serve"),
     "doctor",
 )
 """In the order of the help; each is a module of fonderie.commands."""

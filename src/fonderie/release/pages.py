@@ -5,7 +5,7 @@ A pure function, so that verify can write the pages again and see whether anyone
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -21,7 +21,7 @@ from fonderie.release.document import catalogue
 from fonderie.release.energy import account_energy
 from fonderie.release.facts import Facts, Sample
 from fonderie.release.findings import Finding, openness_findings
-from fonderie.release.layout import ReleaseIndex
+from fonderie.release.layout import TRAINING_REPORT, ReleaseIndex
 from fonderie.release.legal import Dossier
 from fonderie.release.notices import NOTICES, write_notices
 from fonderie.release.people import PEOPLE, write_for_people
@@ -29,10 +29,12 @@ from fonderie.release.publisher import Publisher
 from fonderie.release.records import Report
 from fonderie.release.report import call_names, report_of, to_markdown
 from fonderie.release.survey import SourceSurvey
+from fonderie.release.training_course import ended_course
+from fonderie.release.training_report import training_report
 
 PAGES = (
     *("report.json", "report.md", "ledger.json", "findings.json"),
-    *(*CARDS, *DATA_CARDS, *NOTICES, CROISSANT, BILL, *PEOPLE),
+    *(*CARDS, *DATA_CARDS, *NOTICES, CROISSANT, BILL, TRAINING_REPORT, *PEOPLE),
 )
 """Every file that is written from the others, in the order of writing."""
 
@@ -61,6 +63,8 @@ class Contents:
     """survey.json."""
     publisher: Publisher | None = None
     """publisher.toml, where the release has one."""
+    training: Mapping[str, bytes] = field(default_factory=dict)
+    """What its report is drawn from: those files of `READ` (training_course.py) that are below training/."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,19 @@ def write_pages(contents: Contents) -> Written:
         **{name: _marked(text, index, name) for name, text in write_notices(facts).items()},
         **write_croissant(facts),
         **write_bill(facts),
+        TRAINING_REPORT: _training_report(contents, facts),
         **write_for_people(dossier, PAGES),
     }
     return Written(texts, report, facts.findings)
+
+
+def _training_report(contents: Contents, facts: Facts) -> str:
+    index = contents.index
+    model = next((manifest for manifest in facts.manifests if manifest.key == index.model.key), None)
+    call = facts.calls.get(index.model.key, "model")
+    courses = [ended_course(call, model, contents.training.get, facts.manifests)] if model else []
+    notice = catalogue("common", "en")["draft_page"] if index.status == "draft" else ""
+    return training_report(f"{index.name} {index.version}", courses, notice=notice)
 
 
 def _marked(text: str, index: ReleaseIndex, name: str) -> str:

@@ -12,7 +12,7 @@ from fonderie.release.copyright_policy import write_copyright_policy
 from fonderie.release.document import Page
 from fonderie.release.documentation_form import write_documentation_form
 from fonderie.release.html import to_html
-from fonderie.release.layout import INDEX
+from fonderie.release.layout import INDEX, TRAINING_REPORT
 from fonderie.release.legal import Dossier, waiting_notice
 from fonderie.release.public_summary import write_public_summary
 from fonderie.release.publisher import COPYRIGHT, DOCUMENTS, FILE, FORM, SUMMARY, DocumentName
@@ -42,6 +42,7 @@ _READERS = {
     "notice": {"en": "NOTICE.md", "fr": "NOTICE.fr.md"},
     "licence": {"en": "LICENSE", "fr": "LICENSE"},
     "report": {"en": "report.md", "fr": "report.md"},
+    "training_report": {"en": TRAINING_REPORT, "fr": TRAINING_REPORT},
 }
 _PROGRAMS = {
     "findings": "findings.json",
