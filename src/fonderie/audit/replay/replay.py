@@ -14,7 +14,7 @@ from typing import Any
 
 from fonderie.audit.replay.basis import Basis, read_basis
 from fonderie.audit.replay.report import ORDER, ReplayReport, SegmentReport, Tolerance, Verdict
-from fonderie.audit.replay.rerun import CONTROL_RATE, Job, Rerun, flat, rerun, rerun_apart, variations
+from fonderie.audit.replay.rerun import CONTROL_RATE, Job, Rerun, asked_of, flat, perform, variations
 from fonderie.audit.replay.sampling import SHARES, Segment, detection, draw, segments_between
 from fonderie.audit.replay.tolerance import calibrate, deviation, first_beyond
 from fonderie.core import environment
@@ -61,8 +61,15 @@ def replay_release(
         detection=tuple(detection(len(published), segments, share) for share in SHARES),
         tokens_from=", ".join(map(str, tokens)) or "the release",
         made_on=dict(basis.made_on),
-        replayed_on={**environment.describe(), "threads": machine.threads, "device": machine.device},
+        replayed_on=_ran_on(basis, machine),
     )
+
+
+def _ran_on(basis: Basis, machine: Machine) -> dict[str, Any]:
+    """What the segments ran on; a portable training's in processes of their own, which began with its kernels."""
+    asked = asked_of(basis.training, machine)
+    capped = {"cpu_capability": asked["ATEN_CPU_CAPABILITY"].upper(), "variables": asked} if asked else {}
+    return {**environment.describe(), "threads": machine.threads, "device": machine.device, **capped}
 
 
 def _detail(reports: Sequence[SegmentReport], problems: Sequence[str]) -> str:
@@ -78,6 +85,7 @@ def _detail(reports: Sequence[SegmentReport], problems: Sequence[str]) -> str:
 def _replay(basis: Basis, segment: Segment, machine: Machine, advance: Any) -> SegmentReport:
     clock = monotonic()
     with tempfile.TemporaryDirectory(prefix="fonderie-replay-") as scratch:
+        asked = asked_of(basis.training, machine)
         job = Job(
             commitment=basis.commitment_path,
             tokens=basis.tokens,
@@ -90,9 +98,10 @@ def _replay(basis: Basis, segment: Segment, machine: Machine, advance: Any) -> S
             scratch=Path(scratch) / "first",
             threads=machine.threads,
             device=machine.device,
+            other_kernels=basis.training.plan.portable and not asked,
         )
         try:
-            done = rerun(job, advance)
+            done = perform(job, asked, advance)
         except StoreError as error:  # a published checkpoint that is damaged, or no checkpoint of this model
             found = _Found(segment, basis, None)
             return found.report("different", error.message, seconds=monotonic() - clock)
@@ -210,7 +219,7 @@ def _tolerance(
 ) -> Tolerance:
     """Repeat the segment honestly in every variation there is, and once with a wrong learning rate."""
     changes = variations(basis.training, machine)
-    changes["control"] = ({"rate": CONTROL_RATE}, {})
+    changes["control"] = ({"rate": CONTROL_RATE}, asked_of(basis.training, machine))
     if len(changes) == 1:
         raise ReleaseError("this training leaves no order of sums to vary here, so no tolerance can be measured")
     found = {}
@@ -218,7 +227,7 @@ def _tolerance(
         for number, (name, (changed, variables)) in enumerate(changes.items()):
             place = scratch / f"repeat-{number}"
             varied = job.model_copy(update={**changed, "scratch": place})
-            again = rerun_apart(varied, variables) if variables else rerun(varied)
+            again = perform(varied, variables)
             found[name] = deviation(
                 start=begun,
                 ours=flat(again.weights),

@@ -18,7 +18,9 @@ from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import load_file
 
 from fonderie.audit.replay.tolerance import Weights
-from fonderie.core.errors import StepError
+from fonderie.core.apart import must_run_apart
+from fonderie.core.environment import PORTABLE_KERNELS, instruction_sets
+from fonderie.core.errors import StepError, StoreError
 from fonderie.core.machine import Machine
 from fonderie.train.again import Beside, training_named
 from fonderie.train.commitment import LogLine
@@ -55,6 +57,8 @@ class Job(BaseModel):
     """Micro-batches, where other than the recipe's: another order of sums."""
     rate: float = 1.0
     """Factor on the learning rate; 1 is honest."""
+    other_kernels: bool = False
+    """On other kernels than a portable training asks for: then the bits are not to be expected."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def rerun(job: Job, advance: Callable[[int, str], None] = lambda _count, _note: 
     plan = training.plan
     if job.accumulation is not None:
         plan = plan.with_accumulation(job.accumulation)
-    plan = replace(plan, rate_factor=job.rate)
+    plan = replace(plan, rate_factor=job.rate, portable=plan.portable and not job.other_kernels)
     done = retrain(
         replace(training, plan=plan),
         job.start,
@@ -91,8 +95,22 @@ def rerun(job: Job, advance: Callable[[int, str], None] = lambda _count, _note: 
     return Rerun(done.start.root, done.end.root, done.lines, done.end.path / "model.safetensors")
 
 
+def perform(
+    job: Job, variables: Mapping[str, str], advance: Callable[[int, str], None] = lambda _count, _note: None
+) -> Rerun:
+    """Do a job in a process that began with these variables: in this one, if it did."""
+    if not must_run_apart(variables):
+        return rerun(job, advance)
+    done = rerun_apart(job, variables)
+    advance(len(done.lines), "")
+    return done
+
+
 def rerun_apart(job: Job, environment: Mapping[str, str]) -> Rerun:
-    """Do a job in a process of its own, with these variables added; StepError with what it said if it fails."""
+    """Do a job in a process of its own, with these variables added.
+
+    StoreError for a damaged checkpoint, as `rerun` raises it; StepError with what the process said for the rest.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "fonderie.audit.replay.rerun"],
         input=job.model_dump_json(),
@@ -105,6 +123,8 @@ def rerun_apart(job: Job, environment: Mapping[str, str]) -> Rerun:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise StepError(f"a repeat of the segment until step {job.until} failed: {last}")
     answer = json.loads(done.stdout.splitlines()[-1])
+    if "damaged" in answer:
+        raise StoreError(answer["damaged"], hint=answer["hint"])
     return Rerun(
         start_root=answer["start_root"],
         end_root=answer["end_root"],
@@ -126,17 +146,34 @@ def variations(training: "Trainable", machine: Machine) -> dict[str, tuple[dict[
     kernels to ask for, so only the micro-batches vary there.
     """
     found: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
+    same = asked_of(training, machine)
+    other = {"other_kernels": True} if same else {}
     used, most = {phase.accumulation for phase in training.plan.phases}, training.plan.smallest_batch
     for parts in sorted({1, 2, 4, most} - used):
         if parts <= most:
-            found[f"{parts} micro-batches"] = ({"accumulation": parts}, {})
+            found[f"{parts} micro-batches"] = ({"accumulation": parts}, same)
     if machine.device == "cpu":
-        found["other matrix products (MKL)"] = ({}, {"MKL_CBWR": _other_matrix_kernels()})
-        found["other element-wise operations (ATen)"] = ({}, {"ATEN_CPU_CAPABILITY": _other_vector_kernels()})
+        matrix, vector = {"MKL_CBWR": _other_matrix_kernels()}, {"ATEN_CPU_CAPABILITY": _other_vector_kernels()}
+        found["other matrix products (MKL)"] = (other, {**same, **matrix})
+        found["other element-wise operations (ATen)"] = (other, {**same, **(ELEMENTWISE if same else vector)})
         if training.plan.precision == "bf16":
-            other = 1 if machine.threads > 1 else 2
-            found[f"{other} threads"] = ({"threads": other}, {})
+            threads = 1 if machine.threads > 1 else 2
+            found[f"{threads} threads"] = ({"threads": threads}, {})
     return found
+
+
+ELEMENTWISE = {"ATEN_CPU_CAPABILITY": "default"}
+"""The other element-wise operations where those for AVX2 are the training's own."""
+
+
+def asked_of(training: "Trainable", machine: Machine) -> dict[str, str]:
+    """What a process must begin with to repeat a training to the bit: nothing, unless it is portable.
+
+    Where a portable training's kernels cannot be had, on a GPU or without AVX2, nothing is asked for either, and a
+    replay compares within a tolerance.
+    """
+    possible = machine.device == "cpu" and "avx2" in instruction_sets()
+    return dict(PORTABLE_KERNELS) if training.plan.portable and possible else {}
 
 
 def _other_matrix_kernels() -> str:
@@ -152,7 +189,11 @@ def _other_vector_kernels() -> str:
 
 def main() -> None:
     """Read a job, do it, answer."""
-    done = rerun(Job.model_validate_json(sys.stdin.read()))
+    try:
+        done = rerun(Job.model_validate_json(sys.stdin.read()))
+    except StoreError as error:
+        sys.stdout.write(json.dumps({"damaged": error.message, "hint": error.hint}) + "\n")
+        return
     answer = {
         "start_root": done.start_root,
         "end_root": done.end_root,
