@@ -248,6 +248,8 @@ def test_globs(tmp_path: Path, pattern: str, names: list[str]) -> None:
     [
         ("absent.txt", "no file matches"),
         ("*.xml", "no file matches"),
+        ("gone/**", "gone/\\*\\*: there is no folder .*/gone\\b"),
+        ("gone/deeper/*.xml", "there is no folder .*/gone\\b"),
         ("sub", "is a folder"),
         ("", "is a folder"),
         ("~nobody-of-that-name/*.txt", "home"),

@@ -59,20 +59,20 @@ def test_language_of_nothing_is_undetermined() -> None:
 
 def test_what_is_not_known_satisfies_no_bound(tmp_path: Path) -> None:
     scanned = [
-        document("Page bien lue.", metadata={"ocr": "97.5"}),
-        document("Pgae mla leu.", metadata={"ocr": "41"}),
+        document("Page bien lue.", metadata={"ocr_confidence": "97.5"}),
+        document("Pgae mla leu.", metadata={"ocr_confidence": "41"}),
         document("Page sans note."),
-        document("Page mal notée.", metadata={"ocr": "bonne"}),
+        document("Page mal notée.", metadata={"ocr_confidence": "bonne"}),
     ]
     given = documents(tmp_path / "in", [scanned])
-    params = FilterParameters(rules=("metadata.ocr >= 90",))
+    params = FilterParameters(rules=("metadata.ocr_confidence >= 90",))
     artifact, _ = run_step(filter_documents, params, tmp_path / "out", {"documents": (given,)})
     assert texts(artifact) == ["Page bien lue."]
     assert [entry.detail for entry in ledger(artifact)] == [
         None,
-        "metadata.ocr = 41",
-        "metadata.ocr = unknown",
-        "metadata.ocr = unknown",
+        "metadata.ocr_confidence = 41",
+        "metadata.ocr_confidence = unknown",
+        "metadata.ocr_confidence = unknown",
     ]
 
 

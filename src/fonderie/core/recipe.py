@@ -333,9 +333,12 @@ def _match(pattern: str, folder: Path, where: str) -> tuple[Path, list[Path]]:
     names = glob.glob(str(Path(*rest)), root_dir=base, recursive=True)  # noqa: PTH207
     found = sorted(base / name for name in names)
     found = [path for path in found if not path.is_dir()]
+    found = [path for path in found if path.exists() or path.is_symlink()]  # "gone/**" finds "gone/"
     if not found:
+        named = len(rest) > 1 and not glob.has_magic(rest[0])
+        missing = f": there is no folder {base / rest[0]}" if named else ""
         raise NoSourceError(
-            f"{where}: no file matches {full}",
+            f"{where}: no file matches {full}{missing}",
             hint=f"Give the right path in the recipe, or with --set {where}='…'",
         )
     return base, found
