@@ -78,9 +78,9 @@ def run(kind: str, model: Path, tokens: Path, tokenizer: Path, staging: Path, **
         "tokenizer": artifact(tokenizer),
     }
     inputs = Inputs({name: (found,) for name, found in named.items()})
-    threads = int(str(changes.pop("threads", 1)))
+    threads, processes = (int(str(changes.pop(name, 1))) for name in ("threads", "processes"))
     step, params = (instruct, InstructParameters) if kind == "instruct" else (prefer, PreferParameters)
-    step(inputs, params.model_validate({**SMALL, **changes}), out, Machine(threads=threads))
+    step(inputs, params.model_validate({**SMALL, **changes}), out, Machine(threads=threads, processes=processes))
     return out
 
 

@@ -147,6 +147,7 @@ def _prepare(
     draft: Commitment, training: Trainable, out: Output, machine: Machine, spread: "Alone"
 ) -> "tuple[LanguageModel, Optimizer, Commitment]":
     """The model and its optimizer as this process has them, and the commitment, which only the first writes."""
+    from fonderie.model.float8 import use_float8
     from fonderie.train.parallel.shard import recompute, shard
     from fonderie.train.parallel.spread import Together
 
@@ -156,11 +157,15 @@ def _prepare(
         # Initial weights are drawn whole by one process and read by the others: the same for any number of them.
         commitment = spread.from_first(lambda: _commit(draft, training, lambda: training.fresh("cpu"), out))
         model, optimizer = training.fresh("meta")
+        if training.plan.fp8:
+            use_float8(model, machine.device)
         shard(model, optimizer, spread, precision=training.plan.precision)
         model.to_empty(device=machine.device)
     else:
         model, optimizer = training.fresh(machine.device)
         commitment = _commit(draft, training, lambda: (model, optimizer), out)
+        if training.plan.fp8:
+            use_float8(model, machine.device)
     if machine.recompute:
         recompute(model)
     return model, optimizer, commitment

@@ -31,6 +31,7 @@ from fonderie.train.committed import train_committed
 from fonderie.train.continued_parameters import ContinueParameters, fits
 from fonderie.train.kernels import settle_for
 from fonderie.train.loader import Batches
+from fonderie.train.parallel.launch import shared_out
 from fonderie.train.plan import Plan
 from fonderie.train.pretrain import check_tokenizer, streams_of
 from fonderie.train.training import derived_phases, read_phases
@@ -194,6 +195,7 @@ class Continuation:
     resumable=True,
     wiring=fits,
 )
+@shared_out
 def continue_training(inputs: Inputs, params: ContinueParameters, out: Output, machine: Machine) -> None:
     """Commit to base and data, train, then write the model, an adapter merged into it."""
     settle_for(params, machine)

@@ -21,6 +21,7 @@ from fonderie.train.commitment import COMMITMENT, Commitment
 from fonderie.train.committed import train_committed
 from fonderie.train.duration import Share
 from fonderie.train.kernels import settle_for
+from fonderie.train.parallel.launch import shared_out
 from fonderie.train.plan import Plan
 from fonderie.train.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
 
@@ -103,6 +104,7 @@ class Instruction(Tuning):
     inputs={"model": Port("model"), "tokens": Port("tokens"), "tokenizer": Port("tokenizer")},
     resumable=True,
 )
+@shared_out
 def instruct(inputs: Inputs, params: InstructParameters, out: Output, machine: Machine) -> None:
     """Teach a base to answer, from conversations; statistics count them, and the assistant's tokens."""
     from fonderie.model.convert import save_pretrained

@@ -19,6 +19,9 @@ class ComputeParameters(Parameters):
     """ "bf16" computes products in half the bits: faster on processors with AMX and on GPUs, slower on others.
 
     On processors, its bits hold for one number of threads only; those of "fp32" for any."""
+    fp8: bool = False
+    """With "bf16", let the blocks' matrices multiply in 8-bit floating point, on GPUs that can (Ada, Hopper and
+    later; needs torchao, the extra `gpu`)."""
     compile: bool = False
     """Compile the decoder block; needs a C++ compiler."""
     deterministic: bool = True
@@ -31,6 +34,12 @@ class ComputeParameters(Parameters):
     def variables(self) -> Mapping[str, str]:
         """Those that cap the kernels, where they are to be portable."""
         return PORTABLE_KERNELS if self.portable else {}
+
+    @model_validator(mode="after")
+    def _fp8_is_possible(self) -> Self:
+        if self.fp8 and self.precision != "bf16":
+            raise ValueError(f'fp8 = true needs precision = "bf16" around its products, not "{self.precision}"')
+        return self
 
     @model_validator(mode="after")
     def _portable_is_possible(self) -> Self:

@@ -62,6 +62,8 @@ class Plan:
     """Weight of log² Z in the loss of each target."""
     deterministic: bool = True
     """Whether only kernels whose bits repeat are used."""
+    fp8: bool = False
+    """Whether the blocks' products are in 8-bit floating point: see model/float8.py."""
     portable: bool = False
     """Whether only kernels that others have are used: see kernels.py."""
     rate_factor: float = 1.0

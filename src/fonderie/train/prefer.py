@@ -30,6 +30,7 @@ from fonderie.train.commitment import COMMITMENT, REFERENCE, Commitment
 from fonderie.train.committed import train_committed
 from fonderie.train.duration import Share
 from fonderie.train.kernels import settle_for
+from fonderie.train.parallel.launch import shared_out
 from fonderie.train.plan import Plan
 from fonderie.train.schedule import Kind
 from fonderie.train.training import read_commitment
@@ -150,6 +151,7 @@ class Preferring(Tuning):
     inputs={"model": Port("model"), "tokens": Port("pairs"), "tokenizer": Port("tokenizer")},
     resumable=True,
 )
+@shared_out
 def prefer(inputs: Inputs, params: PreferParameters, out: Output, machine: Machine) -> None:
     """Teach a base which of two answers people prefer (DPO); statistics say how often it then prefers it too."""
     from fonderie.model.convert import save_pretrained

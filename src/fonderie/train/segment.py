@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
+from fonderie.model.float8 import use_float8
 from fonderie.train import checkpoint
 from fonderie.train.commitment import LogLine
 from fonderie.train.committed import Trainable
@@ -45,6 +46,8 @@ def retrain(
     plan = training.plan
     settle_for(plan, machine)
     model, optimizer = training.fresh(machine.device)
+    if plan.fp8:
+        use_float8(model, machine.device)
     if start is None:
         begin(model, optimizer, plan, scratch, aside=scratch / "aside")
         (start,) = checkpoint.all_of(scratch / CHECKPOINTS)

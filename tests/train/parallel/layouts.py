@@ -121,6 +121,8 @@ def main() -> None:
             if final is None:
                 continue
             differences[f"{name}, {layout}"] = {
+                "first loss": abs(alone[0][0] - found[0][0]) / alone[0][0],
+                "first norm": abs(alone[0][1] - found[0][1]) / alone[0][1],
                 "loss": max(abs(a[0] - b[0]) / a[0] for a, b in zip(alone, found, strict=True)),
                 "norm": max(abs(a[1] - b[1]) / a[1] for a, b in zip(alone, found, strict=True)),
                 "weights": max(float((weights[key] - final[key]).abs().max()) for key in weights),

@@ -53,12 +53,6 @@ def shared_out(function: StepFunction) -> StepFunction:
     return run
 
 
-def refuse_several(machine: Machine, what: str) -> None:
-    """UsageError if several processes were asked for `what`, which one does."""
-    if machine.processes > 1 and LEADER not in os.environ:
-        raise UsageError(f"{what} runs in one process, not {machine.processes}", hint="Leave out --processes.")
-
-
 def lead(request: Request, out: Output, machine: Machine) -> None:
     """Run a request in all processes; fills in `out`. Raises what the first process to fail raised."""
     key = secrets.token_bytes(32)

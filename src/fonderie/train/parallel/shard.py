@@ -79,6 +79,8 @@ def _cut_matrices(model: Decoder, spread: Together) -> None:
 
     parts, config = spread.tensor_size, model.config
     check_cut(config, parts)
+    if any(isinstance(part, nn.Linear) and type(part) is not nn.Linear for part in model.modules()):
+        raise UsageError("fp8 = true and --tensor-parallel do not go together", hint="Leave one of them out.")
     for block in model.blocks:
         assert isinstance(block, Block)
         styles = {

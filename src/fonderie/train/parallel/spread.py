@@ -109,14 +109,7 @@ class Together(Alone):
 
     def check(self, plan: Plan) -> None:
         """UsageError for a batch that has too few sequences for every process and micro-batch."""
-        for phase in plan.phases:
-            smallest, parts = phase.sizes.of(1), phase.accumulation
-            if smallest < self.data_size * parts:
-                raise UsageError(
-                    f"phase '{phase.name}' has steps of {smallest} sequences, too few for {self.data_size} "
-                    f"processes with {parts} micro-batches each",
-                    hint="Use fewer --processes, a larger --tensor-parallel, or less accumulation.",
-                )
+        check_rows(plan, self.data_size)
 
     def rows(self, batch: Batch) -> Batch:
         """This process's sequences: neighbours in the batch, as many as any other process's or one more."""
@@ -165,6 +158,18 @@ class Together(Alone):
         held = [value() if self.first else None]
         torch.distributed.broadcast_object_list(held, src=0, group=self.waiting)
         return held[0]
+
+
+def check_rows(plan: Plan, shares: int) -> None:
+    """UsageError for a step with too few sequences for so many shares of each micro-batch."""
+    for phase in plan.phases:
+        smallest, parts = phase.sizes.of(1), phase.accumulation
+        if smallest < shares * parts:
+            raise UsageError(
+                f"phase '{phase.name}' has steps of {smallest} sequences, too few for {shares} processes "
+                f"with {parts} micro-batches each",
+                hint="Use fewer --processes, a larger --tensor-parallel, or less accumulation.",
+            )
 
 
 def _square(tensors: list[Tensor], like: Tensor) -> Tensor:
