@@ -10,10 +10,8 @@ from fonderie.tokens.shards import Extent, ShardIndex, TokenStream, write_shard
 VOCABULARY = 256 + len(SPECIAL_TOKENS)
 
 
-@pytest.fixture
-def tokenizer_folder(tmp_path):
+def make_tokenizer(folder):
     """A tokenizer artifact that knows bytes and special tokens, and no merges."""
-    folder = tmp_path / "tokenizer"
     folder.mkdir()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate([*SPECIAL_TOKENS, *alphabet])}
@@ -24,9 +22,13 @@ def tokenizer_folder(tmp_path):
 
 
 @pytest.fixture
-def tokens_folder(tmp_path):
+def tokenizer_folder(tmp_path):
+    return make_tokenizer(tmp_path / "tokenizer")
+
+
+def make_tokens(folder):
     """A tokens artifact of three uneven shards: documents that count upwards, which a model can learn."""
-    generator, folder = np.random.default_rng(0), tmp_path / "tokens"
+    generator = np.random.default_rng(0)
     folder.mkdir()
     entries = []
     for number, count in enumerate((30, 5, 17)):
@@ -42,6 +44,11 @@ def tokens_folder(tmp_path):
     index = ShardIndex(dtype="uint16", vocabulary=VOCABULARY, bos=0, eos=1, end=2, shards=entries)
     (folder / "index.json").write_text(json.dumps(index.model_dump()))
     return folder
+
+
+@pytest.fixture
+def tokens_folder(tmp_path):
+    return make_tokens(tmp_path / "tokens")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Phases: their data, contexts, rates and ends; that they go on from each other; and what of them is refused."""
 
+import contextlib
 import json
 import os
 import random
@@ -7,13 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.train.conftest import make_tokenizer, make_tokens
 from tests.train.pretraining import SMALL, artifact, run
 
 from fonderie.core.errors import InputError
@@ -182,8 +189,8 @@ def test_killed_anywhere_it_ends_in_the_same_bytes(mixes, tokenizer_folder, tmp_
     assert start(first, tokenizer_folder, tmp_path / "whole", "1", json.dumps(changes)).wait() == 0
     whole = tmp_path / "whole/files"
     steps = len((whole / "log.jsonl").read_bytes().splitlines())
-    # A random step of each third, and then a random moment of what follows it.
-    at = [random.randint(1 + third * steps // 3, (third + 1) * steps // 3 - 1) for third in range(3)]
+    # A random step of each half, and then a random moment of what follows it.
+    at = [random.randint(1 + half * steps // 2, (half + 1) * steps // 2 - 1) for half in range(2)]
     after = [random.random() * 0.02 for _ in at]
     log = tmp_path / "killed/files/log.jsonl"
     for step, moment in zip(at, after, strict=True):
@@ -202,42 +209,71 @@ class Stop(BaseException):
     """As a crash would end the process, at a moment of the test's choosing."""
 
 
-@pytest.mark.parametrize(
-    "moment", ["before the log is synced", "before it is sealed", "while old ones are removed"]
+OPERATIONS = (
+    (os, "fsync"),
+    (os, "truncate"),
+    (Path, "rename"),
+    (Path, "replace"),
+    (Path, "write_text"),
+    (Path, "write_bytes"),
+    (shutil, "rmtree"),
+    (checkpoint, "save_file"),
 )
-def test_killed_while_a_checkpoint_is_written_it_ends_in_the_same_bytes(
-    mixes, tokenizer_folder, tmp_path, monkeypatch, moment
-):
-    """The moments that a random kill seldom meets, at the end of the first phase."""
-    whole = run(mixes, tokenizer_folder, tmp_path / "whole", **SHORT).path
-    (end, *_) = Training.committed(read_commitment(whole / "commitment.json"), mixes).plan.ends
-    name = checkpoint.folder_name(end)
-    real = {"fsync": os.fsync, "rename": Path.rename, "rmtree": shutil.rmtree}
-    written = tmp_path / "killed/state" / name
+"""All by which a training changes what lies on the disk, but for appending to the log."""
 
-    def stop_if(doing):
-        def stopping(what, *rest, **options):
-            if doing(what):
+
+@contextmanager
+def stopped_before(number: int | None) -> Iterator[list[str]]:
+    """Raise Stop in place of the operation of this number; a list of those that came before it."""
+    done: list[str] = []
+
+    def counted(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def operation(*arguments: object, **options: object) -> object:
+            if len(done) == number:
+                if name == "save_file":
+                    Path(str(arguments[1])).write_bytes(b"half a file")
                 raise Stop
-            return real[target](what, *rest, **options)
+            done.append(name)
+            return real(*arguments, **options)
 
-        return stopping
+        return operation
 
-    target, owner, doing = {
-        "before the log is synced": ("fsync", os, lambda _: written.exists()),
-        "before it is sealed": ("rename", Path, lambda path: path == written),
-        "while old ones are removed": (
-            "rmtree",
-            shutil,
-            lambda path: (tmp_path / "killed/files/checkpoints" / name).exists() and "removed" in str(path),
-        ),
-    }[moment]
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, target, stop_if(doing))
-        with pytest.raises(Stop):
-            run(mixes, tokenizer_folder, tmp_path / "killed", **SHORT)
-    run(mixes, tokenizer_folder, tmp_path / "killed", **SHORT)
-    assert list_files(tmp_path / "killed/files") == list_files(whole)
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in OPERATIONS:
+            patch.setattr(owner, name, counted(name, getattr(owner, name)))
+        yield done
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Two phases of few steps and many checkpoints, run whole: its folders, settings, files and operations."""
+    phases = [
+        {"name": "a", "duration": "3 steps"},
+        {"name": "b", "duration": "2 steps", "context": 64, "rope_theta": 5e4},
+    ]
+    asked = {"phases": phases, "rope_theta": 1e4, "checkpoint_every": 2, "checkpoints_kept": 1, "batch": 2}
+    folder = tmp_path_factory.mktemp("few")
+    folders = make_tokens(folder / "tokens"), make_tokenizer(folder / "tokenizer")
+    with stopped_before(None) as done:
+        whole = run(*folders, folder / "whole", **asked).path
+    return folder, folders, asked, list_files(whole), len(done)
+
+
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_stopped_before_any_operation_on_the_disk_it_ends_in_the_same_bytes(few, data):
+    """Twice, at moments that a random kill seldom meets: before a rename, with half a file, between phases."""
+    folder, folders, asked, files, operations = few
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        place = Path(name)
+        for _ in range(2):
+            with (
+                stopped_before(data.draw(st.integers(0, operations - 1))),
+                contextlib.suppress(Stop),
+            ):
+                run(*folders, place, **asked)
+        run(*folders, place, **asked)
+        assert list_files(place / "files") == files
 
 
 @pytest.mark.parametrize(
@@ -258,6 +294,10 @@ def test_killed_while_a_checkpoint_is_written_it_ends_in_the_same_bytes(
         ({"rope_theta": None}, "give the call one too"),
         ({"goldfish_context": 5}, "of no use without goldfish_every"),
         ({"momentum": 0.9}, "momentum is Muon's"),
+        ({"decay": 0.3}, "decay is for the schedules wsd"),
+        ({"phases": [{**PHASES[1], "decay": 0.3}]}, "phase long: decay is for the schedules wsd"),
+        ({"phases": [{**PHASES[1], "final": 0.3}]}, "phase long: final is of no use"),
+        ({"phases": [], "schedule": "constant", "final": 0.1, "rope_theta": None}, "final is of no use"),
     ],
 )
 def test_phases_that_cannot_be_are_refused_when_the_recipe_is_read(change, words):

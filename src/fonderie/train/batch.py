@@ -32,7 +32,8 @@ class Batch:
     @property
     def tokens(self) -> int:
         """Inputs of the batch, whether they count or not."""
-        return len(self.ids) * (self.ids.shape[1] - 1)
+        B, T1 = self.ids.shape
+        return int(B * (T1 - 1))
 
     @property
     def counted(self) -> int:

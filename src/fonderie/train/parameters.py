@@ -50,7 +50,6 @@ class PretrainParameters(PhasedSettings, Sizes):
         last = self.all_phases[-1]
         if last.rope_theta is not None:
             sizes["rope_theta"] = last.rope_theta
-        assert last.context is not None
         return ModelConfig.from_depth(self.depth, vocabulary=vocabulary, context=last.context, **sizes)
 
     @model_validator(mode="after")

@@ -3,7 +3,8 @@
 `Settings` is one stretch of training; `PhasedSettings` may have several, each with its own data, length and rates.
 """
 
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -91,17 +92,92 @@ class Settings(ComputeParameters):
     them, or "all". The end of a phase always stays."""
 
     @property
-    def all_phases(self) -> tuple["PhaseParameters", ...]:
-        """Every phase complete; `rope_theta` may still be None, for the model's own."""
-        inherited = {name: getattr(self, name, None) for name in PhaseParameters.model_fields if name != "name"}
-        return (PhaseParameters(name=MAIN, **inherited),)
+    def all_phases(self) -> tuple["Stretch", ...]:
+        """Every phase, complete."""
+        return (self._whole(),)
+
+    def _whole(self) -> "Stretch":
+        """The training as one phase."""
+        given: dict[str, Any] = {
+            part.name: getattr(self, part.name, None) for part in fields(Stretch) if part.name != "name"
+        }
+        return Stretch(name=MAIN, **given)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.optimizer != "muon" and self.momentum != type(self).model_fields["momentum"].default:
+        phases = self.all_phases
+        if self.optimizer != "muon" and self._says("momentum"):
             raise ValueError(f'momentum is Muon\'s: optimizer = "{self.optimizer}" has none')
-        _check_stretch(self)
+        if self._says("decay") and not any(phase.schedule.startswith("wsd") for phase in phases):
+            raise ValueError("decay is for the schedules wsd and wsd_linear: the others fall to the end")
+        if self._says("final") and all(phase.schedule == "constant" for phase in phases):
+            raise ValueError("final is of no use to a constant learning rate")
+        for phase in phases:
+            try:
+                phase.check()
+            except ValueError as error:
+                where = f"phase {phase.name}: " if getattr(self, "phases", ()) else ""
+                raise ValueError(f"{where}{error}") from error
         return self
+
+    def _says(self, name: str) -> bool:
+        """Whether a parameter has another value than its default."""
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A phase of which everything is settled but how long an epoch is; for the fields see `Settings`."""
+
+    name: str
+    duration: str
+    context: int
+    batch: int
+    accumulation: int
+    learning_rate: float
+    schedule: Kind
+    warmup: float | str
+    decay: float | str
+    final: float
+    batch_ramp: RampParameters | None = None
+    rope_theta: float | None = None
+    """None is the model's own."""
+
+    @property
+    def depends_on_data(self) -> bool:
+        """Whether its length is in epochs: then it depends on how many tokens there are."""
+        lengths = (self.duration, self.warmup, self.decay)
+        return any(isinstance(length, str) and parse(length)[1] == "epoch" for length in lengths)
+
+    def check(self) -> None:
+        """ValueError for what cannot be, as far as it is known without the tokens."""
+        ramp = self.batch_ramp
+        if ramp is not None and ramp.start > self.batch:
+            raise ValueError(f"batch_ramp starts with {ramp.start} sequences, more than batch = {self.batch}")
+        smallest = self.batch if ramp is None else ramp.start
+        if self.accumulation > smallest:
+            raise ValueError(f"accumulation {self.accumulation} is more than the {smallest} sequences of a batch")
+        falling = self.decay if self.schedule.startswith("wsd") else 0.0
+        if isinstance(self.warmup, float) and isinstance(falling, float) and self.warmup + falling > 1:
+            raise ValueError(f"warmup {self.warmup} and decay {falling} are more than the whole training")
+        if not self.depends_on_data:
+            self.settle(epoch=1)
+
+    def settle(self, epoch: int) -> Phase:
+        """Its plan, where an epoch has so many sequences; ValueError if it cannot be."""
+        sizes, context = BatchSizes(self.batch), self.context
+        if self.batch_ramp is not None:
+            over = sequences_of(self.batch_ramp.over, context=context, epoch=epoch)
+            sizes = BatchSizes(self.batch, self.batch_ramp.start, self.batch_ramp.by, over)
+        steps = steps_in(self.duration, sizes, context=context, sequences=epoch)
+        warmup = steps_of(self.warmup, steps, sizes, context=context, sequences=epoch)
+        decay = 0
+        if self.schedule.startswith("wsd"):
+            decay = steps_of(self.decay, steps, sizes, context=context, sequences=epoch)
+        if warmup + decay > steps + 1:  # two shares that make up the whole may both be rounded up
+            raise ValueError(f"{warmup:,} steps of warm-up and {decay:,} of decay are more than all {steps:,}")
+        schedule = Schedule(self.schedule, steps, self.learning_rate, warmup, decay, self.final)
+        return Phase(self.name, schedule, sizes, context, self.accumulation, self.rope_theta)
 
 
 class DataSettings(Settings):
@@ -156,36 +232,6 @@ class PhaseParameters(Parameters):
             raise ValueError(f"'{self.name}' is how the checkpoint after a step is called, not a phase")
         return self
 
-    @property
-    def depends_on_data(self) -> bool:
-        """Whether its length is in epochs: then it depends on how many tokens there are."""
-        lengths = (self.duration, self.warmup, self.decay)
-        return any(isinstance(length, str) and parse(length)[1] == "epoch" for length in lengths)
-
-    def settle(self, epoch: int) -> Phase:
-        """The plan of a complete phase, where an epoch has so many sequences; ValueError if it cannot be."""
-        assert self.batch
-        assert self.context
-        assert self.accumulation
-        assert self.learning_rate
-        assert self.schedule
-        assert self.final is not None
-        sizes, ramp, context = BatchSizes(self.batch), self.batch_ramp, self.context
-        if ramp is not None:
-            over = sequences_of(ramp.over, context=context, epoch=epoch)
-            sizes = BatchSizes(self.batch, ramp.start, ramp.by, over)
-        steps = steps_in(self.duration, sizes, context=context, sequences=epoch)
-        warmup = steps_of(self.warmup or 0.0, steps, sizes, context=context, sequences=epoch)
-        decay = 0
-        if self.schedule.startswith("wsd"):
-            decay = steps_of(self.decay or 0.0, steps, sizes, context=context, sequences=epoch)
-        if warmup + decay > steps + 1:  # two shares that make up the whole may both be rounded up
-            raise ValueError(
-                f"{warmup:,} steps of warm-up and {decay:,} of decay are more than the {steps:,} of all"
-            )
-        schedule = Schedule(self.schedule, steps, self.learning_rate, warmup, decay, self.final)
-        return Phase(self.name, schedule, sizes, context, self.accumulation, self.rope_theta)
-
 
 class PhasedSettings(DataSettings):
     """A training in one stretch, or in phases."""
@@ -195,45 +241,23 @@ class PhasedSettings(DataSettings):
     names one call for all of them, or a list of one for each."""
 
     @property
-    def all_phases(self) -> tuple[PhaseParameters, ...]:
-        """Every phase complete, one if the recipe names none; `rope_theta` may still be None: the model's own."""
-        (whole,) = super().all_phases
-        return tuple(
-            PhaseParameters(**{**dict(whole), **{key: value for key, value in phase if value is not None}})
-            for phase in self.phases
-        ) or (whole,)
+    def all_phases(self) -> tuple[Stretch, ...]:
+        """Every phase, complete; one if the recipe names none."""
+        whole = self._whole()
+        said = [{name: value for name, value in phase if value is not None} for phase in self.phases]
+        return tuple(replace(whole, **values) for values in said) or (whole,)
 
     @model_validator(mode="after")
     def _phases_fit(self) -> Self:
         names = [phase.name for phase in self.phases]
         if len(set(names)) < len(names):
             raise ValueError(f"two phases have the same name: {', '.join(names)}")
-        fields = type(self).model_fields
         for name in ("duration", "batch_ramp"):
-            if self.phases and getattr(self, name) != fields[name].default:
+            if self.phases and self._says(name):
                 raise ValueError(f"{name} is each phase's own: give it in [[phases]]")
-        for phase in self.all_phases:
-            try:
-                _check_stretch(phase)
-                if not phase.depends_on_data:
-                    phase.settle(epoch=1)
-            except ValueError as error:
-                raise ValueError(f"phase {phase.name}: {error}") from error
+        for said, phase in zip(self.phases, self.all_phases, strict=False):
+            if said.decay is not None and not phase.schedule.startswith("wsd"):
+                raise ValueError(f"phase {phase.name}: decay is for the schedules wsd and wsd_linear")
+            if said.final is not None and phase.schedule == "constant":
+                raise ValueError(f"phase {phase.name}: final is of no use to a constant learning rate")
         return self
-
-
-def _check_stretch(stretch: Settings | PhaseParameters) -> None:
-    """ValueError for what cannot be, within one schedule."""
-    batch, ramp, accumulation = stretch.batch, stretch.batch_ramp, stretch.accumulation
-    warmup, decay, schedule = stretch.warmup, stretch.decay, stretch.schedule
-    if batch is None or accumulation is None:  # a phase as the recipe gives it: judged once it is complete
-        return
-    if ramp is not None and ramp.start > batch:
-        raise ValueError(f"batch_ramp starts with {ramp.start} sequences, more than batch = {batch}")
-    smallest = batch if ramp is None else ramp.start
-    if accumulation > smallest:
-        raise ValueError(f"accumulation {accumulation} is more than the {smallest} sequences of a batch")
-    if isinstance(warmup, float) and isinstance(decay, float) and schedule is not None:
-        falling = decay if schedule.startswith("wsd") else 0
-        if warmup + falling > 1:
-            raise ValueError(f"warmup {warmup} and decay {decay} are more than the whole training")

@@ -126,7 +126,7 @@ def read_phases(
     One stream for each phase, in order.
     """
     alone = BatchSizes(1)
-    contexts = [phase.context or params.context for phase in params.all_phases]
+    contexts = [phase.context for phase in params.all_phases]
     epochs = [Batches(*read, alone, 0).sequences for read in zip(streams, contexts, strict=True)]
     plan = plan_of(params, epochs)
     goldfish = None if params.goldfish_every is None else (params.goldfish_every, params.goldfish_context)
@@ -193,6 +193,7 @@ def plan_of(params: Settings, sequences: Sequence[int]) -> Plan:
         seed=params.seed,
         precision=params.precision,
         compile=params.compile,
+        fp8=params.fp8,
         deterministic=params.deterministic,
         portable=params.portable,
         checkpoint_every=params.checkpoint_every,
