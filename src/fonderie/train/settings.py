@@ -17,6 +17,8 @@ from fonderie.train.schedule import Kind, Schedule
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 OptimizerKind = Literal["adamw", "muon"]
+MOST_SIZES = 1000
+"""Of a growing batch (Lucie's has 13): a stranger's parameters must not fill the memory of whoever checks them."""
 MAIN = "main"
 """The name of the only phase of a training that names none."""
 
@@ -154,6 +156,8 @@ class Stretch:
         ramp = self.batch_ramp
         if ramp is not None and ramp.start > self.batch:
             raise ValueError(f"batch_ramp starts with {ramp.start} sequences, more than batch = {self.batch}")
+        if ramp is not None and self.batch - ramp.start > MOST_SIZES * ramp.by:
+            raise ValueError(f"batch_ramp has more than {MOST_SIZES:,} sizes: give a larger `by`")
         smallest = self.batch if ramp is None else ramp.start
         if self.accumulation > smallest:
             raise ValueError(f"accumulation {self.accumulation} is more than the {smallest} sequences of a batch")
