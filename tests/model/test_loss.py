@@ -1,3 +1,7 @@
+import os
+import shutil
+
+import pytest
 import torch
 from torch.nn import functional
 
@@ -67,3 +71,24 @@ def test_z_loss_and_its_gradients_are_those_of_the_formula():
     ):
         torch.testing.assert_close(mine, theirs)
     assert got > linear_cross_entropy(x, weight, targets)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="compiling needs a C++ compiler")
+@pytest.mark.parametrize(
+    ("dtype", "z_loss", "rounding"), [(torch.float32, 0.01, 1e-5), (torch.bfloat16, 0.0, 1e-2)]
+)
+def test_compiled_it_is_the_same_formula(dtype, z_loss, rounding):
+    x, weight, targets = rows(ROWS + 3)
+    # Some targets are nearly certain: their gradient is what a rounded probability would lose.
+    with torch.no_grad():
+        x[1::7] += 20 * functional.normalize(weight[targets[1::7].clamp(min=0)], dim=-1)
+    want, got = (
+        linear_cross_entropy(x.to(dtype), weight.to(dtype), targets, z_loss=z_loss, compiled=compiled)
+        for compiled in (False, True)
+    )
+    torch.testing.assert_close(got, want, rtol=rounding, atol=0)
+    for mine, theirs in zip(
+        torch.autograd.grad(got, (x, weight)), torch.autograd.grad(want, (x, weight)), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=rounding, atol=rounding * float(theirs.abs().max()))

@@ -1,11 +1,17 @@
 """Same bits from the same request: what must be settled before the first matrix product of a process."""
 
+import ctypes
 import os
+import platform
 
 import torch
 
 from fonderie.core.environment import PORTABLE_KERNELS
 from fonderie.core.errors import StepError
+
+# Of mallopt(3): how many blocks may be mappings of their own, which go back when freed; how much may lie free at
+# the end of the heap before that goes back, -1 for no limit.
+M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 
 
 def settle(threads: int, *, deterministic: bool = True, portable: bool = False) -> None:
@@ -23,12 +29,26 @@ def settle(threads: int, *, deterministic: bool = True, portable: bool = False) 
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     # Asked for by cuBLAS for deterministic products; read when CUDA starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    _keep_freed_memory()
     if portable:
         _refuse_other_kernels()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
     # Deterministic mode also fills every fresh tensor with NaN, to expose reads of unset memory: 2 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep large blocks that are freed, instead of giving them back and faulting them in again.
+
+    A step of training frees all its activations and asks for as many in the next: at 25 M parameters the faults
+    take a sixth of its time (docs/log/0007-training-speed.md). A user's own choice of these settings stands.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    libc = ctypes.CDLL(None)
+    for option in (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1):
+        libc.mallopt(*option)
 
 
 def _refuse_other_kernels() -> None:

@@ -65,7 +65,9 @@ def next_token(model: LanguageModel, part: Part, plan: Plan) -> Tensor:
     targets_BT = part.ids[:, 1:]
     if part.counts is not None:
         targets_BT = targets_BT.masked_fill(~part.counts, IGNORED)
-    return linear_cross_entropy(hidden_NW, model.output_weight, targets_BT.flatten(), z_loss=plan.z_loss)
+    return linear_cross_entropy(
+        hidden_NW, model.output_weight, targets_BT.flatten(), z_loss=plan.z_loss, compiled=plan.compile
+    )
 
 
 Damaged = Callable[[Path, StoreError], None]
