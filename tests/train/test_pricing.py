@@ -17,7 +17,7 @@ def test_lucie_comes_to_its_own_size_and_cost() -> None:
     recipe = load_recipe(RECIPES / "lucie.toml", [], find_step)
     (found,) = price_recipe(recipe, recipe.names_until(None), Assumptions(mfu=0.08))
     assert found.parameters == 6_706_958_336
-    assert found.tokens == pytest.approx(3.12e12 + 2 * 5e9, rel=1e-6)
+    assert found.tokens == pytest.approx(3.12e12 + 2 * 5e9, rel=1e-5)
     # Its makers logged 486,654 GPU-hours, at an MFU that their logs give as about 8 %.
     assert found.gpu_hours == pytest.approx(486_654, rel=0.05)
 
