@@ -152,7 +152,7 @@ def read_profile(path: Path) -> Profile:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] != "extra_forbidden":
-            raise UsageError(f"{path}: {where}: {first['msg']}") from error
+            raise UsageError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
         table = first["loc"][0] if len(first["loc"]) > 1 else None
         known = {"training": Training, "preparation": Job}.get(str(table), Profile)
         names = ", ".join(known.model_fields)
