@@ -197,6 +197,16 @@ def test_a_corpus_is_cleaned_of_what_will_be_asked(tmp_path: Path, asked: Artifa
     assert left == [held[2].text]
 
 
+@pytest.mark.parametrize("before", [0, 63, 64])
+def test_an_answer_never_lies_in_the_next_document(tmp_path: Path, before: int) -> None:
+    item = Item("own", "", "choice", "Qui vit ici ?", "Le vieux renard.", "Personne.").document("own", 0)
+    other = [document(f"Une page, la {number}.") for number in range(before)]
+    apart = documents(tmp_path / "apart", [[*other, document("Qui vit ici ?"), document("Le vieux renard.")]])
+    assert stand_in(shard_paths(apart.path), [item], Machine()) == set()
+    together = documents(tmp_path / "one", [[*other, document("Qui vit ici ? Le vieux renard.")]])
+    assert stand_in(shard_paths(together.path), [item], Machine()) == {0}
+
+
 def test_an_item_longer_than_the_context_is_named(small: Build, asked: Artifact) -> None:
     model = load_pretrained(small.result.artifacts["base"].path)
     tokenizer = Tokenizer(small.result.artifacts["bpe"].path)

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from tests.evaluate.gated import gated
-from tests.evaluate.small import Build
+from tests.evaluate.small import Build, find_step
 
 from fonderie.cli import main
 from fonderie.core.errors import ReleaseError, StepError, UsageError
+from fonderie.core.machine import Machine
 from fonderie.core.manifest import describe_file
+from fonderie.core.recipe import load_recipe
+from fonderie.core.run import run_recipe
+from fonderie.evaluate.score import read_scores
 from fonderie.release.gate import exposures, read_gate, refuse_failed
 from fonderie.release.layout import EXPOSURES
 from fonderie.release.verify import verify
@@ -52,6 +56,11 @@ def test_chat_refuses_it_until_somebody_says_why(
     assert exposures(copy) == []
     assert chat(copy, monkeypatch, "--i-know-it-failed", "to see what it says") == 0
     assert chat(copy, monkeypatch) == 1  # once said is not said for ever
+    capsys.readouterr()
+    assert main(["show", str(copy)]) == 0
+    said = capsys.readouterr().out
+    assert "FAILED, of 2 demands" in said
+    assert "(fonderie chat): to see what it says" in said
     (shown,) = exposures(copy)
     assert (shown.action, shown.reason) == ("fonderie chat", "to see what it says")
     assert shown.by
@@ -164,3 +173,22 @@ def test_a_signature_shows_nobody_anything_and_says_what_was_signed(
     assert main(["sign", str(copy), "--key", key]) == 0
     assert "What you signed FAILED its gate" in capsys.readouterr().out
     assert read_gate(copy) is not None
+
+
+def test_scores_of_a_checkpoint_are_its_own_and_no_releases(small: Build) -> None:
+    """The same evaluation at several steps of a training, as a report draws it over them."""
+    early = (
+        '[early]\nstep = "evaluate.perplexity"\nbootstrap = 200\n'
+        'inputs = { model = "base@step-2", tokenizer = "bpe", documents = "held" }\n'
+    )
+    scored = {}
+    built = gated(small, at_most=100.0, name="course", extra=early)
+    for call in ("early", "scores"):
+        scored[call] = read_scores(built.result.artifacts[call].path)[0]
+    assert scored["early"].n == scored["scores"].n
+    assert scored["early"].value != scored["scores"].value
+    assert exposures(built.release) == []
+    path = small.store.root.parent / "course.toml"
+    path.write_text(path.read_text().replace('["scores", "french"], gate', '["scores", "french", "early"], gate'))
+    with pytest.raises((StepError, ReleaseError), match="scores of another model"):
+        run_recipe(load_recipe(path, (), find_step), small.store, Machine())

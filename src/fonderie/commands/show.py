@@ -66,7 +66,7 @@ def _show(options: argparse.Namespace) -> int:
 
 def _show_release(folder: Path, options: argparse.Namespace) -> int:
     from fonderie.release.report import Report, render
-    from fonderie.release.summary import print_status
+    from fonderie.release.summary import print_gate, print_status
 
     report = Report.model_validate_json((folder / "report.json").read_bytes())
     if options.json:
@@ -74,6 +74,7 @@ def _show_release(folder: Path, options: argparse.Namespace) -> int:
         return 0
     screen = console()
     print_status(folder, screen)
+    print_gate(folder, screen)
     screen.print(render(report))
     return 0
 

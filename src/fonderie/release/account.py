@@ -36,6 +36,15 @@ def evaluations(manifests: Sequence[Manifest]) -> list[Manifest]:
     return [item for item in manifests if "scores" in item.statistics and item.key not in parents]
 
 
+def also_trained_on(manifests: Sequence[Manifest]) -> list[int | None]:
+    """Of each evaluation on held-out documents, how many were trained on as well; None where nobody counted."""
+    return [
+        manifest.statistics.get("also_trained_on")
+        for manifest in evaluations(manifests)
+        if any(score.get("unit", "documents") == "documents" for score in manifest.statistics["scores"])
+    ]
+
+
 def reads_sources(manifest: Manifest) -> bool:
     """Whether this step is where documents enter: it counts documents and has no upstream."""
     return bool(counted(manifest)) and not any(manifest.inputs.values())
@@ -73,8 +82,9 @@ def branches(manifests: Sequence[Manifest]) -> dict[str, Branch]:
         (
             entry.key
             for manifest in manifests
-            if "scores" in manifest.statistics
-            for entry in manifest.inputs.get("documents", [])
+            for port, measured in (("documents", "scores" in manifest.statistics), ("validation", True))
+            if measured
+            for entry in manifest.inputs.get(port, [])
         ),
         by_key,
     )

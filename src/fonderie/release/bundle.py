@@ -152,7 +152,7 @@ def refuse_early(params: BundleParameters, sources: Mapping[str, tuple[Source, .
 def bundle(inputs: Inputs, params: BundleParameters, out: Output, machine: Machine) -> None:
     """Copy, attribute, describe; last of all list every file with its hash."""
     refuse_early(params, inputs.sources)
-    _refuse_other_gate(inputs, params)
+    _refuse_other_scores(inputs, params)
     index = _index(inputs, params)
     lineage = gather(artifact for group in inputs.artifacts.values() for artifact in group)
     credited = attributions(lineage, machine)
@@ -246,8 +246,15 @@ def _trained(model: Artifact, tokenizer: Artifact, params: BundleParameters) -> 
     )
 
 
-def _refuse_other_gate(inputs: Inputs, params: BundleParameters) -> None:
-    """The gate judges these scores, and a failure is acknowledged only where there is one."""
+def _refuse_other_scores(inputs: Inputs, params: BundleParameters) -> None:
+    """Scores are of this model, the gate judges them, and a failure is acknowledged only where there is one."""
+    model = inputs.one("model").key
+    for scores in inputs.all("scores"):
+        if model not in {artifact.key for artifact in scores.upstream.get("model", ())}:
+            raise ReleaseError(
+                f"the release '{params.name}' is given scores of another model, which its card would call its own",
+                hint="Wire the scores of the released model; those of a parent go to the gate's `parent`.",
+            )
     for gate in inputs.all("gate"):
         judged = {artifact.key for artifact in gate.upstream["scores"]}
         if not judged <= {artifact.key for artifact in inputs.all("scores")}:

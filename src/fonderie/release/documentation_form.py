@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fonderie.core.manifest import Manifest
 from fonderie.licences.verdict import judge
-from fonderie.release.account import counted, evaluations, upstream
+from fonderie.release.account import also_trained_on, counted, upstream
 from fonderie.release.document import Page
 from fonderie.release.legal import (
     Dossier,
@@ -257,7 +257,7 @@ def _points(page: Page, dossier: Dossier) -> None:
 
 
 def _testing(page: Page, dossier: Dossier) -> None:
-    counts = [item.statistics.get("also_trained_on") for item in evaluations(dossier.facts.manifests)]
+    counts = also_trained_on(dossier.facts.manifests)
     if not dossier.facts.report.scores:
         page.text("testing_none")
         return

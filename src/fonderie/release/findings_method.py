@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fonderie.core.manifest import Manifest
-from fonderie.release.account import evaluations
+from fonderie.release.account import also_trained_on
 from fonderie.release.finding import EVIDENCE_SHOWN, Files, Finding, evidence_in
 from fonderie.release.layout import TRAINING, checkpoint_files, manifest_name
 from fonderie.release.published import checkpoint_names, checkpoints, tokens, trainings
@@ -54,11 +54,7 @@ def _evaluation(report: Report, manifests: Sequence[Manifest], files: Files) -> 
     asked = sum(score.n for score in report.scores if score.unit == "items")
     also = f" Items of tasks asked: {asked:,}; the card says how many of them were trained on." if asked else ""
     # A maker who does not count them leaves it open, and open is not none.
-    counts = [
-        manifest.statistics.get("also_trained_on")
-        for manifest in evaluations(manifests)
-        if any(score.get("unit", "documents") == "documents" for score in manifest.statistics["scores"])
-    ]
+    counts = also_trained_on(manifests)
     clean = there and all(count == 0 for count in counts)
     known = ", ".join("an unknown number" if count is None else f"{count:,}" for count in counts)
     return Finding(

@@ -7,7 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from fonderie.evaluate.gate import in_words
 from fonderie.release.findings import Finding, overall
+from fonderie.release.gate import exposures, read_gate
 from fonderie.release.layout import INDEX
 from fonderie.release.report import FAILED_GATE, Report
 from fonderie.release.tables import laid_out, sources_table
@@ -28,6 +30,7 @@ def print_summary(release: Path, console: Console) -> None:
         console.print(f"{kind}{escape(warning)}", style="" if kind else "bold red", highlight=False)
     console.print(f"[bold]Release[/bold] {escape(_near(release))}", highlight=False, soft_wrap=True)
     print_status(release, console)
+    print_gate(release, console)
     console.print()
     console.print(laid_out(sources_table(report.sources)))
     _print_openness(findings, console)
@@ -51,6 +54,20 @@ def print_status(release: Path, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def print_gate(release: Path, console: Console) -> None:
+    """Whether a release passed its gate, and who showed it all the same; nothing where none was set."""
+    gate = read_gate(release)
+    if gate is None:
+        return
+    verdict = "passed" if gate.passed else "[bold red]FAILED[/bold red]"
+    console.print(f"[bold]Gate[/bold]    {verdict}, of {len(gate.lines):,} demands", highlight=False)
+    for line in gate.failed:
+        console.print(f"        {escape(in_words(line))}", style="red", highlight=False, soft_wrap=True)
+    for shown in exposures(release):
+        said = f"shown all the same by {shown.by} on {shown.at:%Y-%m-%d} ({shown.action}): {shown.reason}"
+        console.print(f"        {escape(said)}", highlight=False, soft_wrap=True)
 
 
 def _near(path: Path) -> str:

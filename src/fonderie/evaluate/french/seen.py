@@ -12,6 +12,8 @@ from fonderie.corpus.folding import folded_words
 from fonderie.corpus.sketch import Hasher
 from fonderie.evaluate.lineage import packed
 
+TOGETHER = 64
+"""Documents looked through at once."""
 SHORTEST = 3
 """Words of the shortest item looked for: decontaminating passes over such short ones, counting need not."""
 
@@ -33,9 +35,15 @@ def stand_in(shards: Sequence[Path], items: Iterable[Document], machine: Machine
 
 
 def _found(path: Path, *, needles: Needles) -> set[int]:
+    """Documents are looked through many at once: of short ones, most of the time goes to beginning anew."""
     hasher = Hasher(SALT)
-    return {
-        match.item
-        for document in read_documents(path)
-        for match in needles.find(folded_words(document.text), hasher)
-    }
+    # As many words of no item between two documents as an answer may stand away from its question.
+    gap = [""] * (needles.answer_within + max(map(len, needles.answers.values()), default=0))
+    found: set[int] = set()
+    words: list[str] = []
+    for number, document in enumerate(read_documents(path), start=1):
+        words += [*folded_words(document.text), *gap]
+        if number % TOGETHER == 0:
+            found.update(match.item for match in needles.find(words, hasher))
+            words.clear()
+    return found | {match.item for match in needles.find(words, hasher)}
