@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from fonderie.corpus.dedup.minhash import kernel, similarity
+from fonderie.corpus.dedup.minhash import similarity
+from fonderie.corpus.kernels.compiled import entry, inner
 
 
-@kernel
+@inner
 def find(leader: Any, index: Any) -> Any:
     """The leader of a document's cluster; paths are halved on the way."""
     while leader[index] != index:
@@ -19,7 +20,7 @@ def find(leader: Any, index: Any) -> Any:
     return index
 
 
-@kernel
+@entry
 def link(
     near: Any,
     documents: Any,
@@ -82,14 +83,14 @@ def link(
     return compared
 
 
-@kernel
+@entry
 def settle(leader: Any) -> None:
     """Point every document at the leader of its cluster."""
     for index in range(len(leader)):
         leader[index] = find(leader, index)
 
 
-@kernel
+@entry
 def similarities(
     ones: Any, others: Any, grams: Any, starts: Any, lengths: Any, slots: Any, stamps: Any, clock: Any, out: Any
 ) -> None:

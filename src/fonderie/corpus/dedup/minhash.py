@@ -11,13 +11,13 @@ Array shapes: N documents of a batch, G grams of all of them, B buckets, H = B·
 import math
 import re
 import sys
-from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from fonderie.corpus.kernels.compiled import entry, inner
 
 NGRAM = 5
 """Words in a gram, as Lucie and FineWeb have it (arXiv 2503.12294, 2406.17557)."""
@@ -27,17 +27,11 @@ use give 0.924 at 0.8 (docs/decisions/0018-deduplication.md)."""
 MOST_HASHES = 256
 """Hashes a document may cost."""
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-
-
-def kernel(function: Function) -> Function:
-    """Compile a function when it is first called, once for all later processes."""
-    return cast(Function, numba.njit(nogil=True, cache=True)(function))
 
 
 class Layout(NamedTuple):
@@ -117,7 +111,7 @@ def grams(text: str) -> U32:
     return out[: _grams(data, 0, len(data), folding(), out, 0)].copy()
 
 
-@kernel
+@inner
 def _mix(x: Any) -> Any:
     # The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -125,7 +119,7 @@ def _mix(x: Any) -> Any:
     return x ^ (x >> np.uint64(31))
 
 
-@kernel
+@inner
 def _decode(data: Any, at: Any, end: Any) -> Any:
     """Code point and length of the character at `at`; a cut or impossible sequence is one strange character."""
     lead = np.int64(data[at])
@@ -142,7 +136,7 @@ def _decode(data: Any, at: Any, end: Any) -> Any:
     return 0xFFFD, 1
 
 
-@kernel
+@entry
 def _grams(data: Any, begin: Any, end: Any, folding: Any, out: Any, to: Any) -> Any:
     """Write the grams of one text from out[to] on; returns where they end.
 
@@ -181,14 +175,14 @@ def _grams(data: Any, begin: Any, end: Any, folding: Any, out: Any, to: Any) -> 
     return to
 
 
-@kernel
+@inner
 def _gram(w0: Any, w1: Any, w2: Any, w3: Any, w4: Any) -> Any:
     total = w0 * np.uint64(0xD6E8FEB86659FD93) + w1 * np.uint64(0xA0761D6478BD642F)
     total += w2 * np.uint64(0xE7037ED1A0B428DB) + w3 * np.uint64(0x8EBC6AF09C88C6E3) + w4
     return np.uint32(_mix(total) >> np.uint64(32))
 
 
-@kernel
+@inner
 def _minima(grams: Any, first: Any, last: Any, multipliers: Any, shifts: Any, minima: Any) -> None:
     """Lower each minimum to the least value of its permutation over grams[first:last].
 
@@ -211,7 +205,7 @@ def _minima(grams: Any, first: Any, last: Any, multipliers: Any, shifts: Any, mi
         at += 1
 
 
-@kernel
+@entry
 def _sketch(
     offsets: Any,
     data: Any,
@@ -262,7 +256,7 @@ def jaccard(one: str, other: str) -> float:
     return float(similarity(both, 0, len(first), len(first), len(second), *table_for(max(len(first), len(second)))))
 
 
-@kernel
+@entry
 def similarity(
     grams: Any, one: Any, one_length: Any, other: Any, other_length: Any, slots: Any, stamps: Any, clock: Any
 ) -> Any:

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fonderie.corpus.dedup.cuts import Cuts
-from fonderie.corpus.dedup.minhash import kernel
 from fonderie.corpus.dedup.runs import Runs, column_writer, read_column, release, repeated, write_run
 from fonderie.corpus.dedup.survey import Corpus, batches
+from fonderie.corpus.kernels.compiled import entry
 
 PIECE_BYTES = 1 << 22
 """Text in a suffix array, which with its tables needs some thirty times as much memory."""
@@ -53,7 +53,7 @@ def survey_anchors(scratch: Path, shard: int, path: Path, at_least: int) -> None
     write_run(scratch, "passages", shard, keys, row=rows, begin=begins, end=begins + np.uint32(window(at_least)))
 
 
-@kernel
+@entry
 def _anchors(offsets: Any, data: Any, width: Any, at_least: Any, keys: Any, rows: Any, begins: Any) -> Any:
     """Write the anchors of each text: of every `at_least - width + 1` windows in a row the last of least hash."""
     base = np.uint64(0xD6E8FEB86659FD93)

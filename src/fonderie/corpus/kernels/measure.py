@@ -205,7 +205,7 @@ def _fill(points: Any, classes: Any, count: int, needs: int, given: Any, room: A
         out[_STOP_AT] = distinct(hashes, found, words[0], words[4])
     if needs & FOLDED:
         for token in range(found):
-            folded[token] = folded_hash(points, starts[token], ends[token], fold[0], fold[1])
+            folded[token] = folded_hash(points, classes, starts[token], ends[token], fold, False)
         folded_words(classes, starts, folded, found, words, tables[0], out[_FOLDED_AT:])
 
 

@@ -8,35 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from fonderie.corpus.kernels.classes import DECIMAL, LINE_BREAK
+from fonderie.corpus.kernels.classes import LINE_BREAK
 from fonderie.corpus.kernels.compiled import entry, inner
-from fonderie.corpus.kernels.tables import BASE, TUPLE_BASE, mask_for, spread
-from fonderie.corpus.kernels.tokens import decode, split
+from fonderie.corpus.kernels.tables import TUPLE_BASE, mask_for, spread
+from fonderie.corpus.kernels.tokens import decode, folded_hash, split
 
 BEGIN = np.uint64(0x9E3779B97F4A7C01)
 END = np.uint64(0x9E3779B97F4A7C02)
 RARE = np.uint64(0x9E3779B97F4A7C03)
 """Marks that stand where no word's hash will, as no text of a few letters has them."""
-_ZERO = np.uint64(0x30 + 1)
-
-
-@inner
-def _word(points: Any, classes: Any, start: int, end: int, fold: Any) -> Any:
-    single, expansions = fold
-    own = np.uint64(0)
-    for i in range(start, end):
-        if classes[i] & DECIMAL:
-            own = own * BASE + _ZERO
-            continue
-        folded = single[points[i]]
-        if folded >= 0:
-            own = own * BASE + np.uint64(folded) + np.uint64(1)
-            continue
-        for place in range(3):
-            part = expansions[-folded - 1, place]
-            if part:
-                own = own * BASE + np.uint64(part) + np.uint64(1)
-    return own
 
 
 @inner
@@ -58,7 +38,7 @@ def _stream(points: Any, classes: Any, count: int, powers: Any, room: Any, fold:
             into[at] = BEGIN
             at += 1
             inside = True
-        into[at] = _word(points, classes, starts[token], ends[token], fold)
+        into[at] = folded_hash(points, classes, starts[token], ends[token], fold, True)
         at += 1
         place = ends[token]
     if inside:

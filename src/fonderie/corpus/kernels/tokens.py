@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fonderie.corpus.kernels.classes import ALPHA, PUNCTUATION, SPACE, WORD
+from fonderie.corpus.kernels.classes import ALPHA, DECIMAL, PUNCTUATION, SPACE, WORD
 from fonderie.corpus.kernels.compiled import inner
 from fonderie.corpus.kernels.tables import BASE, power
 
 _HYPHEN, _APOSTROPHE, _RIGHT_QUOTE = 0x2D, 0x27, 0x2019
 _REPLACEMENT = 0xFFFD
+_ZERO = np.uint64(0x30 + 1)
 
 
 @inner
@@ -137,10 +138,14 @@ def count_tokens(points: Any, classes: Any, count: int, words: Any, symbols: Any
 
 
 @inner
-def folded_hash(points: Any, start: int, end: int, single: Any, expansions: Any) -> Any:
-    """The hash of a token without regard to case: that of its case folding."""
+def folded_hash(points: Any, classes: Any, start: int, end: int, fold: Any, zeros: bool) -> Any:
+    """The hash of a token without regard to case, that of its case folding; `zeros`: each digit counts as 0."""
+    single, expansions = fold
     own = np.uint64(0)
     for i in range(start, end):
+        if zeros and classes[i] & DECIMAL:
+            own = own * BASE + _ZERO
+            continue
         folded = single[points[i]]
         if folded >= 0:
             own = own * BASE + np.uint64(folded) + np.uint64(1)
