@@ -255,7 +255,7 @@ def _documents(source: Source, reader: Reader, params: Admission) -> Iterator[_R
 def _decide(document: Document, raw: Raw, refusal: LicenceError | None, params: Admission) -> Decision:
     if raw.left_out is not None:
         return drop(raw.left_out, raw.detail)
-    if not document.text.strip():
+    if not document.text or document.text.isspace():
         return drop("empty text")
     try:
         if refusal is not None:
