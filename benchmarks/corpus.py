@@ -1,6 +1,6 @@
 """Every comparison of the corpus steps with their peers, one after the other, and what is asked of each.
 
-python benchmarks/corpus.py [--corpora DIR] [--only PART …]
+python benchmarks/corpus.py [--corpora DIR] [--only PART …]      needs pip install 'fonderie[peers,test]'
 
 Each part is a file beside this one, whose `main` measures ours and the peer in turn on the same real input and
 prints one JSON line for each comparison: {"name", "peer", "ratio", "n", "detail"}; ratio is the peer's time over

@@ -5,7 +5,7 @@ python benchmarks/corpus_readers.py [--corpora DIR] [--rounds N] [--megabytes N]
 Against peers, on the same real texts, in turn, one process and one core each, CPU seconds after imports:
 `warc_vs_warcio_trafilatura` (what datatrove reads crawls with, here without its guesses of type and encoding, that
 would only cost it time), `html_vs_trafilatura`, `wikitext_vs_mwparserfromhell` (its strip_code). These need
-`pip install warcio trafilatura lxml_html_clean mwparserfromhell`. Then corpus.read alone on a file of each format,
+`pip install 'fonderie[peers]'`. Then corpus.read alone on a file of each format,
 at one size and at four times that: MB/s of the file on disk and of its text, and the peak of memory. One JSON line
 each.
 """
