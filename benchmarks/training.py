@@ -155,6 +155,10 @@ def compare(asked: argparse.Namespace, name: str, size: str, threads: int, wante
             round(theirs["seconds"] / mine["seconds"], 3)
             for mine, theirs in zip(windows["ours"], windows[best], strict=True)
         ],
+        "cpu_seconds_per_step": {
+            kind: round(statistics.median(window["cpu_seconds"] for window in windows[kind]) / asked.steps, 3)
+            for kind in kinds
+        },
         "peak_megabytes": {kind: round(value / 1e6) for kind, value in memory.items()},
         "memory_not_above_theirs": lean,
         "data_share_of_step": round(share, 5),

@@ -3,8 +3,8 @@
 python benchmarks/training_contestants.py {ours,trainer,litgpt} FOLDER SHAPE
 
 SHAPE is JSON (see `SHAPES` in training.py), FOLDER a tokens artifact. Reads the number of steps to take from stdin,
-a line each, and answers on stdout with a line of JSON: seconds, peak_bytes, data_seconds. Peers run in environments
-of their own, so nothing of ours is imported but where ours is measured.
+a line each, and answers on stdout with a line of JSON: see `Pace.between`. Peers run in environments of their own,
+so nothing of ours is imported but where ours is measured.
 """
 
 import json
@@ -31,7 +31,7 @@ class Pace:
         self.answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
         self.left = 0
-        self.begun = self.data_seconds = 0.0
+        self.begun = self.cpu_begun = self.data_seconds = 0.0
 
     def between(self) -> None:
         """To be called before the first step and after each."""
@@ -39,8 +39,12 @@ class Pace:
             self.left -= 1
             return
         if self.begun:
-            seconds = time.perf_counter() - self.begun
-            answer = {"seconds": seconds, "peak_bytes": peak_bytes(), "data_seconds": self.data_seconds}
+            answer = {
+                "seconds": time.perf_counter() - self.begun,
+                "cpu_seconds": time.process_time() - self.cpu_begun,
+                "data_seconds": self.data_seconds,
+                "peak_bytes": peak_bytes(),
+            }
             self.answers.write(json.dumps(answer) + "\n")
             self.answers.flush()
         order = sys.stdin.readline()
@@ -48,7 +52,7 @@ class Pace:
             os._exit(0)
         self.left, self.data_seconds = int(order), 0.0
         forget_peak()
-        self.begun = time.perf_counter()
+        self.begun, self.cpu_begun = time.perf_counter(), time.process_time()
 
     def timed(self, read: Callable[..., Any]) -> Callable[..., Any]:
         """The same function, its time counted as data loading."""
