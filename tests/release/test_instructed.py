@@ -13,6 +13,7 @@ from fonderie.core.errors import InputError
 from fonderie.core.step import Artifact
 from fonderie.release.verify import verify
 from fonderie.trace.why import why
+from fonderie.train.commitment import parse_commitment
 
 HEAD, _, TAIL = RECIPE.partition("[scores]")
 SIZES = 'context = 63\nbatch = 2\nlearning_rate = 1e-3\ncheckpoint_every = 2\ncheckpoints_kept = "all"\n'
@@ -131,6 +132,18 @@ def test_what_is_altered_breaks_the_link_that_it_belongs_to(copy: Path, name: st
     found = verify(copy)
     assert not found.ok
     assert broken in [link.name for link in found.links if not link.ok]
+
+
+def test_another_template_than_the_tokenizers_is_found(copy: Path) -> None:
+    path = copy / "base/training/commitment.json"
+    commitment = parse_commitment(path.read_bytes())
+    assert commitment.special is not None
+    swapped = {**commitment.special, "<|user|>": commitment.special["<|assistant|>"]}
+    swapped["<|assistant|>"] = commitment.special["<|user|>"]
+    path.write_text(commitment.model_copy(update={"special": swapped}).to_json(), encoding="utf-8")
+    seal(copy)
+    (link,) = [link for link in verify(copy).links if link.name == "base: tokens"]
+    assert any("takes 4 for <|assistant|>, which the tokenizer does not" in problem for problem in link.problems)
 
 
 def test_the_card_says_what_was_done_and_the_hub_that_it_is_tuned(made: Build) -> None:

@@ -146,7 +146,7 @@ def _message(value: Any, number: int, roles: Mapping[str, str], role_field: str,
     if not isinstance(value, dict):
         raise ValueError(f"message {number} is not an object")
     role = value.get(role_field)
-    if role not in roles:
+    if not isinstance(role, str) or role not in roles:
         raise ValueError(f"message {number}: the template has no role {role!r}, only {', '.join(roles)}")
     calls = [name for name in ("tool_calls", "function_call") if value.get(name)]
     if calls:
