@@ -183,6 +183,14 @@ def test_a_run_that_was_not_measured_leaves_no_sum(tmp_path: Path) -> None:
     assert total["method"].startswith("not measured in 1 of 2 runs: RAPL")
 
 
+def test_several_nodes_are_not_measured_by_the_first(tmp_path: Path) -> None:
+    _zone(tmp_path, "intel-rapl:0", "package-0", 0, reach=10**12)
+    total = _run(tmp_path, tmp_path / "usage.json", 10.0, 2.0, nodes=4, watts=5.0).total()
+    assert (total["joules"], total["first_node_joules"]) == (None, 10.0)
+    assert total["method"].startswith("not measured on 3 of 4 nodes; on the first: RAPL")
+    assert total["estimate"] == {"joules": 40.0, "formula": "5 W, stated by the operator, x 2.0 s x 4 nodes"}
+
+
 def test_a_run_writes_now_and_then_what_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(energy, "NOTE_SECONDS", 0.01)
     record = tmp_path / "usage.json"

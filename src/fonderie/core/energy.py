@@ -118,10 +118,11 @@ class Usage:
         *,
         country: str | None = None,
         watts: float | None = None,
+        nodes: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._meter, self._record, self._clock = meter, record, clock
-        self._country, self._watts = country, watts
+        self._country, self._watts, self._nodes = country, watts, nodes
         self._earlier = earlier_runs(record)
         self._begun = clock()
         self._ended = threading.Event()
@@ -157,11 +158,16 @@ class Usage:
             "method": _methods(runs, len(known)),
             "country": self._country or NOT_STATED,
         }
+        if self._nodes > 1:
+            # A sum over nodes of which only this one was read is no sum.
+            method = f"not measured on {self._nodes - 1} of {self._nodes} nodes; on the first: {found['method']}"
+            found |= {"joules": None, "method": method, "first_node_joules": found["joules"]}
         if len(runs) > 1:
             found |= {"runs": len(runs), "seconds": round(seconds, 3)}
         if self._watts is not None:
-            formula = f"{self._watts:g} W, stated by the operator, x {seconds:,.1f} s"
-            found["estimate"] = {"joules": round(self._watts * seconds, 3), "formula": formula}
+            nodes = f" x {self._nodes} nodes" if self._nodes > 1 else ""
+            formula = f"{self._watts:g} W, stated by the operator, x {seconds:,.1f} s{nodes}"
+            found["estimate"] = {"joules": round(self._watts * seconds * self._nodes, 3), "formula": formula}
         return found
 
     def _now(self) -> dict[str, Any]:
