@@ -29,6 +29,25 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """--country and --watts: what only people know of a machine, for the record of energy."""
+    parser.add_argument(
+        "--country",
+        default=os.environ.get("FONDERIE_COUNTRY"),
+        metavar="CODE",
+        help="where this machine stands, in two letters of ISO 3166-1, for the record of energy; "
+        "default: $FONDERIE_COUNTRY, else not stated",
+    )
+    parser.add_argument(
+        "--watts",
+        type=float,
+        default=os.environ.get("FONDERIE_WATTS"),
+        metavar="W",
+        help="what this machine draws under load: an estimate of the energy, labelled so, beside what is measured; "
+        "default: $FONDERIE_WATTS, else none",
+    )
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1, as argparse reads one."""
     value = int(text)

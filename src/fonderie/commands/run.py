@@ -1,7 +1,6 @@
 """fonderie run: build everything a recipe describes."""
 
 import argparse
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from fonderie.commands.options import add_json, add_store, console, positive
+from fonderie.commands.options import add_json, add_place, add_store, console, positive
 from fonderie.core import pause
 from fonderie.core.errors import UsageError
 from fonderie.core.machine import Machine, available_cores
@@ -69,21 +68,7 @@ def add(verbs: Any) -> None:
         help="how long a process of a training waits for the others before the run fails; default: %(default)s",
     )
     parser.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
-    parser.add_argument(
-        "--country",
-        default=os.environ.get("FONDERIE_COUNTRY"),
-        metavar="CODE",
-        help="where this machine stands, in two letters of ISO 3166-1, for the record of energy; "
-        "default: $FONDERIE_COUNTRY, else not stated",
-    )
-    parser.add_argument(
-        "--watts",
-        type=float,
-        default=os.environ.get("FONDERIE_WATTS"),
-        metavar="W",
-        help="what this machine draws under load: an estimate of the energy, labelled so, beside what is measured; "
-        "default: $FONDERIE_WATTS, else none",
-    )
+    add_place(parser)
     parser.add_argument(
         "--on",
         metavar="CLUSTER",
