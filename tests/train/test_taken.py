@@ -8,6 +8,9 @@ import torch
 from pydantic import ValidationError
 from tests.evaluate.small import RECIPE, build, find_step
 from tests.train.pretraining import artifact, run
+from tests.train.tuning import base as untaught_model
+from tests.train.tuning import conversation, packed
+from tests.train.tuning import run as tune
 
 from fonderie.core.errors import InputError, RecipeError, StoreError
 from fonderie.core.machine import Machine
@@ -77,6 +80,19 @@ def test_the_last_checkpoint_is_the_model_itself(base, tmp_path):
     for name in ("model.safetensors", "config.json", "generation_config.json", "log.jsonl", "loss.svg"):
         assert (folder / name).read_bytes() == (base / name).read_bytes()
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step-00000013"]
+
+
+def test_an_instructed_model_has_checkpoints_too(tokenizer_folder, tmp_path):
+    examples = packed(tmp_path / "packed", tokenizer_folder, [conversation(number) for number in range(12)])
+    changes = {"duration": "4 steps", "checkpoint_every": 2, "checkpoints_kept": 3}
+    untaught = untaught_model(tmp_path / "untaught")
+    made = tune("instruct", untaught, examples, tokenizer_folder, tmp_path / "run", **changes).path
+    folder = taken(made, tmp_path / "taken", at="step-2")
+    model, half = load_pretrained(folder), checkpoint.load(made / "checkpoints/step-00000002")
+    assert all(torch.equal(weight, half.tensors["model"][name]) for name, weight in model.state_dict().items())
+    assert model.config == load_pretrained(untaught).config
+    whole = taken(made, tmp_path / "whole", at="main")
+    assert (whole / "model.safetensors").read_bytes() == (made / "model.safetensors").read_bytes()
 
 
 def test_a_checkpoint_that_is_not_there_is_named_with_those_that_are(base, tmp_path):

@@ -16,7 +16,7 @@ from fonderie.train.commitment import COMMITMENT, LOG, LogLine, read_log
 from fonderie.train.curve import loss_curve
 from fonderie.train.plan import Plan
 from fonderie.train.seen import DERIVED
-from fonderie.train.settings import Settings
+from fonderie.train.settings import MAIN, Settings
 from fonderie.train.training import plan_of
 
 NAME = CHECKPOINT_STEP
@@ -80,7 +80,8 @@ def take(inputs: Inputs, params: CheckpointParameters, out: Output, machine: Mac
 
     folder = inputs.one("model").path
     derived = json.loads((folder / DERIVED).read_bytes())
-    at = _step(params.at, derived["training"])
+    phases = _phases(derived["training"])
+    at = _step(params.at, phases)
     path = folder / CHECKPOINTS / checkpoint.folder_name(at)
     if not path.is_dir():
         kept = ", ".join(found.name for found in checkpoint.all_of(folder / CHECKPOINTS))
@@ -90,8 +91,9 @@ def take(inputs: Inputs, params: CheckpointParameters, out: Output, machine: Mac
     if model.state_dict().keys() != found.tensors["model"].keys():
         raise InputError(f"{path} does not hold a whole model, but what was learnt beside one")
     model.load_state_dict(found.tensors["model"])
-    phase = _phase_of(at, derived["training"]["phases"])
-    model.reposition(phase["context"], phase["rope_theta"])
+    if len(phases) > 1:  # as the loop does
+        phase = _phase_of(at, phases)
+        model.reposition(phase["context"], phase["rope_theta"])
     ids = {name: special.get(f"{name}_token_id") for name in ("bos", "eos", "pad")}
     save_pretrained(model, out.path, **ids)
     lines = (folder / LOG).read_bytes().splitlines(keepends=True)[:at]
@@ -112,7 +114,7 @@ def _statistics(derived: Mapping[str, Any], lines: Sequence[LogLine]) -> dict[st
     config = ModelConfig.model_validate({name: it for name, it in derived["model"].items() if name != "parameters"})
     left = tokens = lines[-1].tokens if lines else 0
     flops = 0
-    for phase in derived["training"]["phases"]:
+    for phase in _phases(derived["training"]):
         seen = min(left, phase["tokens"])
         flops += seen * config.model_copy(update={"context": phase["context"]}).flops_per_token
         left -= seen
@@ -121,8 +123,16 @@ def _statistics(derived: Mapping[str, Any], lines: Sequence[LogLine]) -> dict[st
     return found | ({"final_loss": sum(last) / len(last), "final_loss_steps": len(last)} if last else {})
 
 
-def _step(at: str, training: Mapping[str, Any]) -> int:
-    ends = {phase["name"]: phase["first_step"] + phase["steps"] - 1 for phase in training["phases"]}
+def _phases(training: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What parameters.json says of the phases; of instruction and preference training, their one."""
+    one = {"name": MAIN, "first_step": 1, "rope_theta": None}
+    same = {name: training[name] for name in ("steps", "tokens", "context")}
+    found: list[dict[str, Any]] = training.get("phases") or [{**one, **same}]
+    return found
+
+
+def _step(at: str, phases: Sequence[Mapping[str, Any]]) -> int:
+    ends = {phase["name"]: phase["first_step"] + phase["steps"] - 1 for phase in phases}
     if at in ends:
         return int(ends[at])
     number = at.removeprefix("step-")
