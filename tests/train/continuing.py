@@ -79,7 +79,7 @@ def run(
         "model": (artifact_of(model),),
         "tokens": (artifact(tokens),),
         "tokenizer": (artifact(tokenizer_folder),),
-        "validation": (artifact(validation),) if validation else (),
+        "validation": (artifact_of(validation),) if validation else (),
     }
     params = ContinueParameters.model_validate({**SMALL, **changes})
     continue_training(Inputs(found), params, out, machine or Machine())

@@ -14,6 +14,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from tests.corpus.builders import all_documents, artifact_of, documents
 from tests.train import continuing
 from tests.train.continuing import GENRES, LORA, base, conversations, packed, run
 
@@ -22,6 +23,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.recipe import load_recipe
 from fonderie.core.steps import find_step
 from fonderie.model.convert import load_model, load_pretrained
+from fonderie.tokens.tokenizer import Tokenizer
 from fonderie.train.commitment import read_log
 from fonderie.train.continued import Continuation
 from fonderie.train.continued_parameters import ContinueParameters
@@ -42,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "tokenizer": tokenizer,
         "tokens": packed(root / "tokens", tokenizer, both),
-        "validation": packed(root / "validation", tokenizer, held),
+        "validation": documents(root / "validation", [held]).path,
     }
 
 
@@ -247,7 +249,7 @@ def test_what_does_not_go_together_is_refused_in_the_recipe(changes: dict[str, o
         ContinueParameters.model_validate(changes)
 
 
-def test_early_stopping_needs_validation_tokens(tmp_path: Path) -> None:
+def test_early_stopping_needs_validation_documents(tmp_path: Path) -> None:
     from fonderie.core.errors import RecipeError
 
     recipe = tmp_path / "r.toml"
@@ -349,15 +351,13 @@ def test_the_training_ends_before_its_last_step_and_the_best_weights_are_kept(st
 
 
 def test_validation_losses_are_those_of_the_weights(stopped: Callable[[], Path], data: dict[str, Path]) -> None:
-    from fonderie.tokens.shards import TokenStream
-
-    folder, stream = stopped(), TokenStream.open(data["validation"])
+    folder, tokenizer = stopped(), Tokenizer(data["tokenizer"])
     lines = read_measurements((folder / "validation.jsonl").read_bytes())
     best = min(lines, key=lambda one: (one.mean, one.step))
     model, nats, count = load_model(folder), 0.0, 0
-    for extent in stream.extents:
-        if extent.source == "debates":
-            ids = torch.tensor(stream.read(extent.start, extent.start + extent.length).astype("int64"))
+    for document in all_documents(artifact_of(data["validation"])):
+        if document.source == "debates":
+            ids = torch.tensor(tokenizer.encode_document(document))
             for start in range(0, len(ids) - 1, 32):
                 window = ids[start : start + 33][None]
                 with torch.no_grad():

@@ -21,12 +21,8 @@ from fonderie.core.step import Artifact, Output, Policy
 from fonderie.model.convert import load_model
 from fonderie.tokens.conversation import Turn
 from fonderie.tokens.tokenizer import Tokenizer
-from fonderie.train.imported import (
-    ImportModelParameters,
-    ImportTokenizerParameters,
-    import_model,
-    import_tokenizer,
-)
+from fonderie.train.imported import import_model, import_tokenizer
+from fonderie.train.imported_parameters import ImportModelParameters, ImportTokenizerParameters
 
 IDS = torch.randint(97, (1, 40), generator=torch.Generator().manual_seed(0))
 
@@ -110,6 +106,14 @@ def test_a_context_that_config_does_not_say_is_given(tmp_path: Path) -> None:
         imported(tmp_path / "made", str(tmp_path / "theirs" / "*"))
     artifact, _ = imported(tmp_path / "again", str(tmp_path / "theirs" / "*"), context=64)
     assert load_model(artifact.path).config.context == 64
+
+
+def test_a_stated_size_must_be_so(tmp_path: Path) -> None:
+    size = sum(weight.numel() for weight in checkpoints.write("falcon", tmp_path / "theirs").parameters())
+    pattern = str(tmp_path / "theirs" / "*")
+    assert imported(tmp_path / "made", pattern, size=size)[1].statistics["parameters"] == size
+    with pytest.raises(InputError, match=f"has {size:,} weights, not size = {size + 1:,}"):
+        imported(tmp_path / "wrong", pattern, size=size + 1)
 
 
 # The tokenizer.

@@ -142,11 +142,11 @@ def open_conversation(release: Path, settings: Settings) -> Conversation:
     """Load a release's tokenizer and model."""
     import torch
 
-    from fonderie.model.convert import load_pretrained
+    from fonderie.model.convert import load_model
     from fonderie.model.generate import generate
 
     torch.set_num_threads(settings.threads)
-    tokenizer, model = Tokenizer(release), load_pretrained(release)
+    tokenizer, model = Tokenizer(release), load_model(release)
 
     def ids(prompt: list[int], max_tokens: int, seed: int) -> Iterator[int]:
         return generate(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from fonderie.model.transformer import Decoder
+    from fonderie.model.language_model import LanguageModel
 
 
 class Continuation(NamedTuple):
@@ -27,7 +27,7 @@ class Continuation(NamedTuple):
     """Tokens of the context that did not fit, and were left out at its beginning."""
 
 
-def continuation(model: "Decoder", context: Sequence[int], following: Sequence[int]) -> Continuation:
+def continuation(model: "LanguageModel", context: Sequence[int], following: Sequence[int]) -> Continuation:
     """The likelihood of tokens after a context of one token at least.
 
     Raises ValueError for an empty context or continuation, or one longer than the model's context.
@@ -48,7 +48,7 @@ def continuation(model: "Decoder", context: Sequence[int], following: Sequence[i
     return Continuation(float(nats.double().sum()), greedy, truncated)
 
 
-def _logits(model: "Decoder", ids: Sequence[int], last: int) -> "Tensor":
+def _logits(model: "LanguageModel", ids: Sequence[int], last: int) -> "Tensor":
     """Of the last positions of a sequence, fp32, on the CPU."""
     import torch
 
@@ -57,7 +57,7 @@ def _logits(model: "Decoder", ids: Sequence[int], last: int) -> "Tensor":
     return (x_BTW[0, -last:] @ weight.T).float().cpu()
 
 
-def window_nats(model: "Decoder", ids: "Sequence[int] | npt.NDArray[np.int64]", first: int) -> float:
+def window_nats(model: "LanguageModel", ids: "Sequence[int] | npt.NDArray[np.int64]", first: int) -> float:
     """-log p of the tokens `first` to the end of a sequence that fits, each from all before it; nats, summed."""
     import torch
 

@@ -27,7 +27,7 @@ from fonderie.evaluate.lineage import OFFSETS_FOLDER, packed
 from fonderie.evaluate.score import ALL, DECIMALS, UNDETERMINED, Outcome, Score, bootstrap_ratio, write_scores
 
 if TYPE_CHECKING:
-    from fonderie.model.transformer import Decoder
+    from fonderie.model.language_model import LanguageModel
 
 BITS_DECIMALS = 4
 """Of a document's bits: beyond, fp32 sums of several hundred tokens say nothing."""
@@ -67,11 +67,11 @@ class HeldOut(NamedTuple):
 )
 def perplexity(inputs: Inputs, params: PerplexityParameters, out: Output, machine: Machine) -> None:
     """Write scores.json and outcomes.parquet; statistics repeat the scores and count documents trained on."""
-    from fonderie.model.convert import load_pretrained
+    from fonderie.model.convert import load_model
     from fonderie.model.numerics import settle
 
     settle(machine.threads)
-    model = load_pretrained(inputs.one("model").path, device=machine.device).float()
+    model = load_model(inputs.one("model").path, device=machine.device).float()
     context = params.context or model.config.context
     stride = params.stride or context // 2
     if context > model.config.context or stride > context:
@@ -157,7 +157,7 @@ def windows(length: int, context: int, stride: int) -> Iterator[tuple[int, int, 
 
 
 def document_bits(
-    model: "Decoder", documents: Sequence[HeldOut], *, context: int, stride: int, machine: Machine
+    model: "LanguageModel", documents: Sequence[HeldOut], *, context: int, stride: int, machine: Machine
 ) -> list[float]:
     """Sum of -log2 p(token | tokens before it) of each document, over all its tokens but the first."""
     found = []

@@ -45,13 +45,13 @@ class SamplesParameters(Parameters):
 )
 def samples(inputs: Inputs, params: SamplesParameters, out: Output, machine: Machine) -> None:
     """Write samples.json: prompt, kind, answer, tokens and seed of each."""
-    from fonderie.model.convert import load_pretrained
+    from fonderie.model.convert import load_model
     from fonderie.model.generate import generate
     from fonderie.model.numerics import settle
     from fonderie.tokens.tokenizer import Tokenizer
 
     settle(machine.threads)
-    model = load_pretrained(inputs.one("model").path, device=machine.device).float()
+    model = load_model(inputs.one("model").path, device=machine.device).float()
     tokenizer = Tokenizer(inputs.one("tokenizer").path)
     found: list[dict[str, Any]] = []
     with machine.bar("sampling", len(params.questions) + len(params.beginnings), "answers") as bar:

@@ -1,9 +1,9 @@
 """Models of families that our decoder does not compute: transformers computes them, behind the same interface.
 
 Slower than our decoder (no block attention, no regional compile), and as exact as transformers' own kernels are.
-Trained in full, one with layer norms (BLOOM, Falcon) repeats to the bit on one number of threads only: torch sums the
-gradients of their scales by thread. Generation, evaluation and low-rank adaptation repeat on any. Needs the extra
-`hf`. Code that comes with a checkpoint is never run (`trust_remote_code` stays off).
+Trained in full, one with layer norms (BLOOM, Falcon) repeats to the bit on one number of threads only: torch sums
+the gradients of their scales by thread. Generation, evaluation and low-rank adaptation repeat on any. Needs the
+extra `hf`. Code that comes with a checkpoint is never run (`trust_remote_code` stays off).
 
 Shapes live in names: B sequences, T positions, W width, V vocabulary.
 """
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fonderie.core.errors import InputError
 from fonderie.model.config import ForeignConfig
 from fonderie.model.language_model import LanguageModel, ReadSoFar
-from fonderie.model.names import FOREIGN, foreign_head, foreign_prefix
+from fonderie.model.names import foreign_names, foreign_prefix
 
 # What families call the length that a sequence may have.
 CONTEXTS = ("max_position_embeddings", "n_positions", "seq_length")
@@ -173,13 +173,9 @@ def _wrapped(config: ForeignConfig, model: Any) -> Foreign:
 
 def to_checkpoint(model: Foreign) -> dict[str, Tensor]:
     """Its weights under the names of its family's checkpoints; each tensor its own memory, ready to save."""
-    prefix, head = foreign_prefix(model.config.values), foreign_head(model.config.values)
-    return {
-        head if name == "head.weight" else prefix + name.removeprefix(FOREIGN): value.detach()
-        .to("cpu", copy=True)
-        .contiguous()
-        for name, value in model.state_dict().items()
-    }
+    state = model.state_dict()
+    names = foreign_names(state, model.config.values)
+    return {names[name][0]: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
 
 
 def _blocks(network: nn.Module, depth: int) -> nn.ModuleList:

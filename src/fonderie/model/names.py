@@ -56,11 +56,11 @@ FOREIGN = "network."
 """Where our names begin for the tensors of a network that transformers computes: see foreign.py."""
 
 
-def foreign_names(theirs: Iterable[str], config: Mapping[str, Any]) -> Names:
-    """Our names of the tensors of a model that transformers computes, from theirs."""
+def foreign_names(ours: Iterable[str], config: Mapping[str, Any]) -> Names:
+    """The same of a model that transformers computes, whose tensors we call as it does, but for the beginning."""
     prefix, head = foreign_prefix(config), foreign_head(config)
     return {
-        "head.weight" if name == head else FOREIGN + name.removeprefix(prefix): (name,) for name in sorted(theirs)
+        name: (head if name == "head.weight" else prefix + name.removeprefix(FOREIGN),) for name in sorted(ours)
     }
 
 

@@ -9,14 +9,18 @@ import pyarrow.parquet as pq
 
 from fonderie.core.digest import digest_file, digest_text, short
 from fonderie.core.document import ROWS_PER_GROUP, SCHEMA
+from fonderie.core.errors import FonderieError
 from fonderie.core.manifest import FileEntry, Manifest
 from fonderie.core.step import TOMBSTONES
 from fonderie.release.account import counted, reads_sources, upstream
 from fonderie.release.layout import DOCUMENTS, manifest_name, tokens_folder
 from fonderie.release.links import Outcome, Walk
 from fonderie.release.training_links import LEFT_OUT
-from fonderie.tokens.spelling import Spelling
+from fonderie.tokens.pieces import UnknownStyleError
+from fonderie.tokens.spelling import Spelling, has_our_borders
+from fonderie.tokens.tokenizer import SETTINGS, borders_in
 
+OUR_TOKENIZER = "tokens.bpe"
 ROWS_LIMIT = 1 << 20
 GROUP_LIMIT_BYTES = 1 << 30
 """Of one row group, as its own head says; ours hold 2,000 rows and some 100 MB. More is no shard but a bomb."""
@@ -28,7 +32,13 @@ def check_documents(walk: Walk) -> Outcome:
     if walk.index.tokens is None or not walk.index.documents:
         missing = "documents" if walk.index.tokens else "tokens"
         return Outcome(f"{missing}: {LEFT_OUT}", checked=False)
-    spelling = Spelling.read(walk.folder.read(walk.present("tokenizer.json")))
+    try:
+        spelling = _spelling(walk)
+    except UnknownStyleError as error:
+        made = walk.manifests.get(walk.index.tokenizer.key)
+        if made is None or made.step == OUR_TOKENIZER:  # what it does to texts is known
+            raise
+        return Outcome(f"what the tokens spell cannot be told: {error.message}", checked=False)
     problems, count = [], 0
     files = [name for name in walk.folder.files if name.startswith(f"{DOCUMENTS}/")]
     # Document shards are numbered through the mixes, as they were packed.
@@ -46,6 +56,17 @@ def check_documents(walk: Walk) -> Outcome:
         "the tokens of each spell its text",
         problems,
     )
+
+
+def _spelling(walk: Walk) -> Spelling:
+    """What tokens spell: those of a tokenizer of ours, or by the borders that one from elsewhere states."""
+    data = walk.folder.read(walk.present("tokenizer.json"))
+    if has_our_borders(data):
+        return Spelling.read(data)
+    bos, eos = borders_in(walk.folder.read(walk.present(SETTINGS)))
+    if eos is None:
+        raise FonderieError(f"{SETTINGS} states no token that ends a document")
+    return Spelling.read(data, borders=(bos, eos))
 
 
 @dataclass(frozen=True)

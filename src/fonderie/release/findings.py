@@ -24,6 +24,7 @@ from fonderie.release.finding import (
     Outcome,
     evidence_in,
 )
+from fonderie.release.findings_base import base_findings
 from fonderie.release.findings_method import method_findings
 from fonderie.release.layout import manifest_name
 from fonderie.release.published import Published, documents, restrictions
@@ -45,6 +46,7 @@ def openness_findings(
         *_data_licences(report, manifests, files),
         _software(manifests, files),
         *_sources(report, manifests, files),
+        *base_findings(manifests, files),
         *method_findings(report, manifests, files),
     ]
     return sorted(found, key=lambda finding: FINDINGS_ORDER.index(finding.verdict))

@@ -8,6 +8,8 @@ What is for whom:
     outcomes.parquet gate.json                                                     every answer; what was demanded
     training/report.html training/mix.json training/validation.jsonl               its course, for people to look at
     training/commitment.json training/checkpoints/step-…/                          what a replay begins from
+    adapter/adapter_model.safetensors adapter/adapter_config.json                  what was trained, where the base
+                                                                                   was frozen; the weights hold it
     data/documents/00000.parquet … data/tokens/                                    what it was trained on: document
                                                                                    shard n became token shard n
     documents/public-summary.en.html … publisher.toml survey.json                  for the law; what it rests on
@@ -32,6 +34,7 @@ from fonderie.core.manifest import FileEntry, InputEntry, Manifest
 from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.evaluate.score import OUTCOMES
 from fonderie.train.commitment import COMMITMENT, LOG, REFERENCE
+from fonderie.train.lora_parameters import ADAPTER
 from fonderie.train.seen import DERIVED
 from fonderie.train.stopping import VALIDATION
 from fonderie.train.view.mix import MIX
@@ -67,6 +70,8 @@ MODEL_FILES = {
     MIX: f"{TRAINING}/{MIX}",
     VALIDATION: f"{TRAINING}/{VALIDATION}",
     REFERENCE: f"{TRAINING}/{REFERENCE}",
+    f"{ADAPTER}/adapter_model.safetensors": f"{ADAPTER}/adapter_model.safetensors",
+    f"{ADAPTER}/adapter_config.json": f"{ADAPTER}/adapter_config.json",
     "loss.svg": "loss.svg",
 }
 """Files of a model artifact, and where a release holds them; its checkpoints beside them, unless told otherwise."""

@@ -12,7 +12,7 @@ What lies in no folder is said, never passed over: a link that a release leaves 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,8 @@ from fonderie.core.errors import FonderieError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import Manifest
 from fonderie.core.wiring import CHECKPOINT_STEP
-from fonderie.model.config import ModelConfig
+from fonderie.model.config import ForeignConfig, ModelConfig
+from fonderie.model.names import Names, foreign_names, huggingface_names
 from fonderie.release.folder import Folder, plain
 from fonderie.release.layout import (
     BASE,
@@ -51,10 +52,12 @@ from fonderie.train.commitment import (
     parse_commitment,
     read_log,
 )
+from fonderie.train.continued_parameters import ContinueParameters
 from fonderie.train.parameters import PretrainParameters
 from fonderie.train.plan import Plan
 from fonderie.train.seen import DERIVED, epochs_in
 from fonderie.train.settings import Settings
+from fonderie.train.stopping import VALIDATION, EarlyStopping, Measurement, decide, ended_after, read_measurements
 from fonderie.train.training import plan_of
 
 if TYPE_CHECKING:
@@ -134,11 +137,28 @@ class Walk:
         """The step after which the weights were taken; the last of all, but of a checkpoint."""
         made = self.manifests.get(self.index.model.key)
         if made is None or made.step != CHECKPOINT_STEP:
-            return self.plan.steps
+            rule = self.stopping
+            return self.plan.steps if rule is None else ended_after(self.measured, rule, self.plan.steps)
         at = self.plan.named(str(made.parameters.get("at")))
         if at is None:
             raise FonderieError(f"{manifest_name(made.key)}: names a checkpoint that the training did not write")
         return at
+
+    @cached_property
+    def stopping(self) -> EarlyStopping | None:
+        """By what rule the training may have ended early."""
+        parameters = self.parameters
+        return parameters.early_stopping if isinstance(parameters, ContinueParameters) else None
+
+    @cached_property
+    def measured(self) -> list[Measurement]:
+        """The validation losses that it was ended by."""
+        return read_measurements(self.folder.read(self.present(f"{TRAINING}/{VALIDATION}")))
+
+    @cached_property
+    def weights_step(self) -> int:
+        """The step whose weights the model has: the last, or the best that was measured."""
+        return self.last_step if self.stopping is None else decide(self.measured, self.stopping).best_step
 
     @cached_property
     def commitment(self) -> Commitment:
@@ -196,13 +216,21 @@ class Walk:
         return parameters_named(self.commitment)
 
     @cached_property
-    def config(self) -> ModelConfig:
+    def config(self) -> ModelConfig | ForeignConfig:
         """The model's sizes: as the parameters give them; of a training on a base, as it wrote them down."""
         if isinstance(self.parameters, PretrainParameters):
             vocabulary = json.loads(self.folder.read(self.present("config.json")))["vocab_size"]
             return self.parameters.config_for(vocabulary)
         sizes = self._derived["model"]
+        if "family" in sizes:
+            return ForeignConfig.model_validate(sizes)
         return ModelConfig.model_validate({name: size for name, size in sizes.items() if name != "parameters"})
+
+    def names(self, ours: Iterable[str]) -> Names:
+        """Our names of the tensors of the model, as a checkpoint has them, each with those of the model's file."""
+        if isinstance(self.config, ForeignConfig):
+            return foreign_names(ours, self.config.values)
+        return huggingface_names(self.config)
 
     @cached_property
     def plan(self) -> Plan:

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from fonderie.core.digest import digest_json
-from fonderie.model.names import huggingface_names
 from fonderie.release.layout import BASE, CHECKPOINTS, TRAINING, tokens_folder
 from fonderie.release.links import Outcome, Walk
 from fonderie.release.tensors import open_tensors, unlike
+from fonderie.tokens.conversation import BOS, EOS, SPECIAL_TOKENS
 from fonderie.train.batch import batch_hash
 from fonderie.train.commitment import (
     COMMITMENT,
@@ -18,6 +18,7 @@ from fonderie.train.commitment import (
     shuffle_seed,
     state_root,
 )
+from fonderie.train.continued_parameters import ContinueParameters
 
 STATE = "state.json"
 WEIGHTS = "model.safetensors"
@@ -33,17 +34,21 @@ def folder_of(step: int) -> str:
 
 
 def check_weights(walk: Walk) -> Outcome:
-    """The weights are the tensors of the checkpoint after the last step."""
+    """The weights are the tensors of the checkpoint after the last step, or the best that was measured."""
     if not walk.checkpoints:
         return Outcome(f"checkpoints: {LEFT_OUT}", checked=False)
     last = walk.log[-1].step if walk.log else 0
-    name = f"{folder_of(last)}/{WEIGHTS}"
+    name = f"{folder_of(last if walk.stopping is None else walk.weights_step)}/{WEIGHTS}"
     if name not in walk.folder.files and not checkpoint_steps(walk):
         return Outcome("the training kept no checkpoint", checked=False)
+    if isinstance(walk.parameters, ContinueParameters) and walk.parameters.lora is not None:
+        from fonderie.release.adapter_link import check_adapter
+
+        return check_adapter(walk, name)
     with open_tensors(walk.path(WEIGHTS)) as weights, open_tensors(walk.path(name)) as checkpoint:
         if walk.config.depth > len(weights.data):  # before as many names are made
             return Outcome("", [f"{WEIGHTS}: has fewer tensors than {_COMMITMENT} plans blocks"])
-        names = huggingface_names(walk.config)
+        names = walk.names(checkpoint.data)
         problems = [f"{WEIGHTS}: {problem} ({name})" for problem in unlike(weights, checkpoint, names)]
         count = len(weights.data)
     return Outcome(f"all {count:,} tensors are those of {name}, bit for bit", problems)
@@ -63,7 +68,7 @@ def check_base(walk: Walk) -> Outcome:
         said = "the state before the first step was not kept, so a replay of the first steps alone can show it"
         return Outcome(said, problems, checked=False)
     with open_tensors(base.path(WEIGHTS)) as weights, open_tensors(walk.path(name)) as first:
-        names = huggingface_names(walk.config)
+        names = walk.names(first.data)
         found = unlike(weights, first, names)
         problems += [f"{name}: {problem} ({BASE}{WEIGHTS})" for problem in found]
         count = len(weights.data)
@@ -156,6 +161,7 @@ def check_commitment(walk: Walk) -> Outcome:
         problems.append(f"{_COMMITMENT}: commits to other parameters than the weights' manifest states")
     if commitment.tokenizer != walk.digests.get("tokenizer.json"):
         problems.append(f"{_COMMITMENT}: commits to another tokenizer than tokenizer.json")
+    problems += _unlike_template(walk)
     for phase, data in enumerate(commitment.data, 1):
         for tree in (data.tokens, data.offsets):
             if Tree.of(tree.files) != tree:
@@ -177,6 +183,21 @@ def check_commitment(walk: Walk) -> Outcome:
         f"{sum(map(len, streams)):,} tokens; so are the batches of all {len(walk.log):,} steps",
         problems,
     )
+
+
+def _unlike_template(walk: Walk) -> list[str]:
+    """The special tokens by which a training knew an answer, where the tokenizer has other ids for them."""
+    if walk.commitment.special is None:
+        return []
+    tokenizer = json.loads(walk.folder.read(walk.present("tokenizer.json")))
+    known = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    # A tokenizer from elsewhere has names of its own for the borders of documents; turns are always ours.
+    known = {**{name: walk.commitment.special.get(name) for name in (BOS, EOS)}, **known}
+    return [
+        f"{_COMMITMENT}: takes {walk.commitment.special.get(token)} for {token}, which the tokenizer does not"
+        for token in SPECIAL_TOKENS
+        if walk.commitment.special.get(token) != known.get(token)
+    ]
 
 
 def _unlike_tree(walk: Walk, tree: Tree, number: int, names: list[str]) -> list[str]:

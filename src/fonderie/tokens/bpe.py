@@ -54,7 +54,7 @@ class BpeParameters(Parameters):
 )
 def train_bpe(inputs: Inputs, params: BpeParameters, out: Output, machine: Machine) -> None:
     """Learn merges; writes tokenizer.json, tokenizer_config.json and chat_template.jinja."""
-    chosen, seen_bytes = _sample(inputs.all("documents"), params.sample_bytes)
+    chosen, seen_bytes = sample(inputs.all("documents"), params.sample_bytes)
     tokenizer = _Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -92,7 +92,7 @@ def train_bpe(inputs: Inputs, params: BpeParameters, out: Output, machine: Machi
     out.statistics.update(vocabulary=params.vocabulary, learnt_from_bytes=seen_bytes, documents=len(chosen))
 
 
-def _sample(artifacts: tuple[Artifact, ...], limit_bytes: int) -> tuple[set[str], int]:
+def sample(artifacts: tuple[Artifact, ...], limit_bytes: int) -> tuple[set[str], int]:
     """Ids of the documents to learn from: all, or those of lowest id up to the limit, whatever their order."""
     sizes: dict[str, int] = {}
     for artifact in artifacts:

@@ -18,6 +18,10 @@ SPACE = "▁"
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
+class UnknownStyleError(InputError):
+    """A tokenizer that changes texts, or stands for them, in a way that is not known here."""
+
+
 def byte_alphabet() -> dict[str, int]:
     """The printable character that stands for each byte in a byte-level vocabulary (GPT-2's table)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
@@ -114,7 +118,7 @@ def _style(file: Mapping[str, Any], name: str) -> Style:
                 prefix="Prepend" in kinds,
                 prefix_unless_space="Prepend" not in kinds and bool(schemes & {"first", "always"}),
             )
-    raise InputError(
+    raise UnknownStyleError(
         f"{name} changes texts, or stands for them, in a way that is not known here: normalizer "
         f"{', '.join(map(str, kinds)) or 'none'}, decoder {', '.join(sorted(map(str, decoder))) or 'none'}"
     )

@@ -91,6 +91,11 @@ class Spelling:
         return _mark(self.begins) + b"".join(spelt) + _mark(EOS)
 
 
+def has_our_borders(data: bytes) -> bool:
+    """Whether a tokenizer.json has our tokens for the borders of documents; InputError if it is no tokenizer."""
+    return {BOS, EOS} <= read_pieces(data).special.keys()
+
+
 def _mark(token: str) -> bytes:
     # 0xFF is in no UTF-8 text.
     return b"\xff" + token.encode("utf-8") + b"\xff"

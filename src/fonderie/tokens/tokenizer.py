@@ -154,11 +154,18 @@ class Tokenizer:
 def border_tokens(folder: Path) -> tuple[str | None, str | None]:
     """The tokens that begin and end documents, as tokenizer_config.json names them; None where it names none."""
     try:
-        stated = json.loads((folder / SETTINGS).read_bytes())
+        return borders_in((folder / SETTINGS).read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(
             f"{folder / SETTINGS} does not say which tokens begin and end a document: {error}"
         ) from error
+
+
+def borders_in(data: bytes) -> tuple[str | None, str | None]:
+    """The same, from the bytes of tokenizer_config.json; ValueError if it is none."""
+    stated = json.loads(data)
+    if not isinstance(stated, dict):
+        raise ValueError("it is no table")
     found = [stated.get(name) for name in ("bos_token", "eos_token")]
     # Written as a string, or as an object that says how it is matched.
     bos, eos = (token.get("content") if isinstance(token, dict) else token for token in found)

@@ -33,7 +33,7 @@ from fonderie.train.kernels import settle_for
 from fonderie.train.loader import Batches
 from fonderie.train.parallel.launch import shared_out
 from fonderie.train.plan import Plan
-from fonderie.train.pretrain import check_tokenizer, streams_of
+from fonderie.train.pretrain import streams_of
 from fonderie.train.training import derived_phases, read_phases
 from fonderie.train.view.mix import mix_of
 
@@ -190,7 +190,7 @@ class Continuation:
         "model": Port("model"),
         "tokens": Port("tokens", many=True),
         "tokenizer": Port("tokenizer"),
-        "validation": Port("tokens", many=True, optional=True),
+        "validation": Port("documents", many=True, optional=True),
     },
     resumable=True,
     wiring=fits,
@@ -236,13 +236,11 @@ def continue_training(inputs: Inputs, params: ContinueParameters, out: Output, m
 def _stopping(inputs: Inputs, params: ContinueParameters, training: Continuation, out: Output) -> "Stopping | None":
     if params.early_stopping is None:
         return None
-    from fonderie.train.validation import Stopping
+    from fonderie.train.validation import Stopping, encode
 
-    streams = [TokenStream.open(artifact.path) for artifact in inputs.all("validation")]
-    for stream in streams:
-        check_tokenizer(inputs.one("tokenizer"), stream.index)
+    documents = encode(inputs.all("validation"), inputs.one("tokenizer").path)
     context = min(phase.context for phase in training.plan.phases)
-    return Stopping(params.early_stopping, streams, training.plan, out.path, out.state, context)
+    return Stopping(params.early_stopping, documents, training.plan, out.path, out.state, context)
 
 
 def _save(

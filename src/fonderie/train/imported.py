@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, PositiveInt
-
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
-from fonderie.core.step import Inputs, Output, Parameters, Policy, RecipePolicy, Source, SourceFiles, step
+from fonderie.core.step import Inputs, Output, Source, step
 from fonderie.corpus.rights import admit
 from fonderie.tokens.tokenizer import SETTINGS, Tokenizer, border_tokens
+from fonderie.train.imported_parameters import Imported, ImportModelParameters, ImportTokenizerParameters
 
 if TYPE_CHECKING:
     from fonderie.model.language_model import LanguageModel
@@ -33,37 +32,7 @@ _WORDS = re.compile(r"(LICEN[SC]E|NOTICE|README)(\.(txt|md))?", re.IGNORECASE)
 _PROBE = 8
 
 
-class _Imported(Parameters):
-    path: SourceFiles
-    """Its files: "models/mistral/*", or hf://OWNER/MODEL@COMMIT the commit whole (HF_ENDPOINT: another hub)."""
-    licence: str
-    """SPDX identifier of its licence, as its makers state it; one that is not free must also stand in the recipe's
-    policy."""
-    policy: RecipePolicy = Policy()
-    """The recipe's [policy]."""
-
-
-class ImportModelParameters(_Imported):
-    """Where a model comes from, and what its makers say of it."""
-
-    name: str = Field(min_length=1, max_length=200)
-    """What its makers call it, such as "tiiuae/falcon-7b": cards say it."""
-    data: str = ""
-    """Where its makers publish the documents it was trained on; empty where they do not. Stated, not checked."""
-    context: PositiveInt | None = None
-    """Longest sequence, for a model whose config.json does not say it."""
-
-
-class ImportTokenizerParameters(_Imported):
-    """Where a tokenizer comes from."""
-
-    bos: str | None = None
-    """The token that begins a document, where tokenizer_config.json does not say it, or says another."""
-    eos: str | None = None
-    """The token that ends a document, likewise."""
-
-
-def refuse_early(params: _Imported, sources: Mapping[str, tuple[Source, ...]]) -> None:
+def refuse_early(params: Imported, sources: Mapping[str, tuple[Source, ...]]) -> None:
     """Judge the licence, and what kind of files there are, before anything runs."""
     admit(params.licence, params.policy, f"the model at {params.path}")
     if isinstance(params, ImportModelParameters) and sources.get("path"):
@@ -93,6 +62,11 @@ def import_model(inputs: Inputs, params: ImportModelParameters, out: Output, mac
             (out.path / ORIGIN).mkdir(exist_ok=True)
             shutil.copyfile(source.path, out.path / ORIGIN / name)
     model = load_model(out.path, device=machine.device)
+    if params.size not in (None, model.config.parameters):
+        raise InputError(
+            f"{params.name} has {model.config.parameters:,} weights, not size = {params.size:,}",
+            hint="Correct `size`, or leave it out.",
+        )
     _probe(model, params.name)
     out.statistics.update(
         name=params.name,

@@ -21,10 +21,8 @@ from fonderie.model.convert import rows_of_parts
 from fonderie.model.language_model import LanguageModel, ReadSoFar
 from fonderie.model.names import FOREIGN, foreign_prefix, huggingface_names
 from fonderie.model.transformer import Decoder
-from fonderie.train.lora_parameters import LoraParameters
+from fonderie.train.lora_parameters import ADAPTER, LoraParameters
 
-FOLDER = "adapter"
-"""The folder of a model artifact that holds the adapter, in peft's format and names."""
 _NAME = "default"
 _HEAD = "head"
 _PEFT_PREFIX = "base_model.model."
@@ -207,10 +205,10 @@ def save_adapter(model: Adapted, folder: Path, *, base_name: str) -> None:
         "lora_dropout": model.lora.dropout,
         "target_modules": sorted({key.split(".")[-3] for key in tensors}),
     }
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / FOLDER / "adapter_model.safetensors", metadata={"format": "pt"})
+    (folder / ADAPTER).mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / ADAPTER / "adapter_model.safetensors", metadata={"format": "pt"})
     text = json.dumps(values, indent=2, sort_keys=True) + "\n"
-    (folder / FOLDER / "adapter_config.json").write_text(text, encoding="utf-8")
+    (folder / ADAPTER / "adapter_config.json").write_text(text, encoding="utf-8")
 
 
 def _their_names(base: LanguageModel, name: str) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from fonderie.core.step import Parameters
 
+ADAPTER = "adapter"
+"""The folder of a model artifact that holds the adapter, in peft's format and names."""
 Target = Literal["attention", "feed_forward", "head"]
 
 

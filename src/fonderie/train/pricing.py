@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fonderie.core.recipe import Call, Recipe
+from fonderie.train.continued_parameters import ContinueParameters
+from fonderie.train.imported_parameters import ImportModelParameters
 from fonderie.train.parameters import PretrainParameters
+from fonderie.train.plan import Plan
 from fonderie.train.training import plan_of
 from fonderie.train.view.view import flops_until
 
@@ -46,12 +49,37 @@ class Price:
 
 
 def price_recipe(recipe: Recipe, names: list[str], assumptions: Assumptions) -> list[Price]:
-    """The estimate of every training among these calls."""
-    return [
-        price(name, recipe.calls[name].parameters, _vocabulary(recipe.calls[name], recipe.calls), assumptions)
-        for name in names
-        if recipe.calls[name].step.name == STEP
-    ]
+    """The estimate of every training among these calls that begins from nothing, or from a base of stated size."""
+    found = []
+    for name in names:
+        call = recipe.calls[name]
+        if call.step.name == STEP:
+            found.append(price(name, call.parameters, _vocabulary(call, recipe.calls), assumptions))
+        elif isinstance(call.parameters, ContinueParameters):
+            size = _base_size(call, recipe.calls)
+            if size is not None:
+                found.append(price_continued(name, call.parameters, size, assumptions))
+    return found
+
+
+def price_continued(call: str, params: ContinueParameters, size: int, assumptions: Assumptions) -> Price:
+    """The estimate of a training that goes on from a base of so many weights; its attention is not counted.
+
+    6 FLOPs per weight and token; 4 where the weights are frozen, and only errors pass back through them.
+    """
+    phases = params.all_phases
+    if any(phase.depends_on_data for phase in phases):
+        return Price(call, size, None, None, None, None, None)
+    plan = plan_of(params, [1] * len(phases))
+    return _of(call, size, plan, float(plan.tokens * size * (6 if params.lora is None else 4)), assumptions)
+
+
+def _base_size(call: Call, calls: Mapping[str, Call]) -> int | None:
+    """Weights of the imported model that a training goes on from, if the recipe states them."""
+    while "model" in call.inputs:
+        (base,) = call.inputs["model"]
+        call = calls[base]
+    return call.parameters.size if isinstance(call.parameters, ImportModelParameters) else None
 
 
 def price(call: str, params: Any, vocabulary: int, assumptions: Assumptions) -> Price:
@@ -62,10 +90,13 @@ def price(call: str, params: Any, vocabulary: int, assumptions: Assumptions) -> 
     if any(phase.depends_on_data for phase in phases):
         return Price(call, config.parameters, None, None, None, None, None)
     plan = plan_of(params, [1] * len(phases))
-    flops = float(flops_until(config, plan, plan.steps))
+    return _of(call, config.parameters, plan, float(flops_until(config, plan, plan.steps)), assumptions)
+
+
+def _of(call: str, parameters: int, plan: Plan, flops: float, assumptions: Assumptions) -> Price:
     hours = flops / (assumptions.peak_flops * assumptions.mfu) / 3600
     energy = hours * assumptions.gpu_watts * assumptions.pue / 1e3
-    return Price(call, config.parameters, plan.steps, plan.tokens, flops, hours, energy)
+    return Price(call, parameters, plan.steps, plan.tokens, flops, hours, energy)
 
 
 def _vocabulary(call: Call, calls: Mapping[str, Call]) -> int:

@@ -68,6 +68,11 @@ def decide(measured: Sequence[Measurement], rule: EarlyStopping) -> Decision:
     return Decision(enough, best.step, stopped)
 
 
+def ended_after(measured: Sequence[Measurement], rule: EarlyStopping, last: int) -> int:
+    """The step after which the training ends by its measurements; `last`, the plan's own, if they never say so."""
+    return next((one.step for n, one in enumerate(measured, 1) if decide(measured[:n], rule).ends), last)
+
+
 def _has_stopped(group: str, measured: Sequence[Measurement], rule: EarlyStopping) -> bool:
     lowest, since = measured[0].losses[group], 0
     for one in measured[1:]:

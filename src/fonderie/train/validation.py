@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fonderie.core.document import read_documents, shard_paths
 from fonderie.core.errors import InputError
 from fonderie.core.files import write_atomically
+from fonderie.core.step import Artifact
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.loss import IGNORED, token_losses
-from fonderie.tokens.shards import TokenStream
+from fonderie.tokens.tokenizer import Tokenizer
 from fonderie.train.plan import Plan
 from fonderie.train.stopping import (
     VALIDATION,
@@ -28,13 +30,32 @@ from fonderie.train.stopping import (
 )
 
 
+class Encoded(NamedTuple):
+    """One validation document."""
+
+    source: str
+    ids: NDArray[np.int64]
+    """From the token that begins it to the one that ends it."""
+
+
 class Window(NamedTuple):
-    """A stretch of one document: tokens `start` to `stop` of a stream, each but the first predicted."""
+    """A stretch of one document: its tokens `start` to `stop`, each but the first predicted."""
 
     group: str
-    stream: int
+    document: int
     start: int
     stop: int
+
+
+def encode(artifacts: Sequence[Artifact], tokenizer: Path) -> list[Encoded]:
+    """The documents of artifacts, in order, as packing would encode them."""
+    known = Tokenizer(tokenizer)
+    return [
+        Encoded(document.source, np.asarray(known.encode_document(document), dtype=np.int64))
+        for artifact in artifacts
+        for path in shard_paths(artifact.path)
+        for document in read_documents(path)
+    ]
 
 
 @dataclass
@@ -42,7 +63,7 @@ class Stopping:
     """Measures after checkpoints, writes what it measured, and says when the training ends."""
 
     rule: EarlyStopping
-    streams: Sequence[TokenStream]
+    documents: Sequence[Encoded]
     plan: Plan
     folder: Path
     aside: Path
@@ -54,17 +75,16 @@ class Stopping:
     def windows(self) -> list[Window]:
         """Every document of every group in stretches of the context; InputError for a group without any."""
         found = [
-            Window(group, number, start, min(start + self.context + 1, extent.start + extent.length))
-            for number, stream in enumerate(self.streams)
-            for extent in stream.extents
-            if (group := group_of(extent.source, self.rule.groups)) is not None
-            for start in range(extent.start, extent.start + extent.length - 1, self.context)
+            Window(group, number, start, min(start + self.context + 1, len(document.ids)))
+            for number, document in enumerate(self.documents)
+            if (group := group_of(document.source, self.rule.groups)) is not None
+            for start in range(0, len(document.ids) - 1, self.context)
         ]
         missing = sorted(set(self.rule.groups) - {window.group for window in found})
         if missing or not found:
             raise InputError(
                 f"no validation document is of {', '.join(missing) or 'any group'}",
-                hint="Name sources that the validation tokens hold in early_stopping.groups.",
+                hint="Name sources of the validation documents in early_stopping.groups.",
             )
         # Windows of like length go together: little padding, and always the same batches.
         return sorted(found, key=lambda window: (window.start - window.stop, window))
@@ -124,7 +144,7 @@ class Stopping:
         inputs = np.zeros((len(windows), longest), dtype=np.int64)
         targets = np.full((len(windows), longest), IGNORED, dtype=np.int64)
         for row, window in enumerate(windows):
-            ids: NDArray[np.int64] = self.streams[window.stream].read(window.start, window.stop).astype(np.int64)
+            ids = self.documents[window.document].ids[window.start : window.stop]
             inputs[row, : len(ids) - 1], targets[row, : len(ids) - 1] = ids[:-1], ids[1:]
         device = model.embedding.weight.device
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.plan.precision == "bf16"):

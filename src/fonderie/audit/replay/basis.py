@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from fonderie.core.digest import digest_file
 from fonderie.core.errors import InputError, ReleaseError
 from fonderie.core.manifest import Manifest
 from fonderie.core.wiring import CHECKPOINT_STEP
@@ -15,6 +16,7 @@ from fonderie.release.layout import (
     BASE,
     CHECKPOINTS,
     INDEX,
+    MANIFESTS,
     TRAINING,
     ReleaseIndex,
     all_tokens,
@@ -35,12 +37,16 @@ from fonderie.train.commitment import (
     shuffle_seed,
     trees,
 )
+from fonderie.train.continued_parameters import ContinueParameters
 from fonderie.train.plan import Plan
 from fonderie.train.settings import Settings
+from fonderie.train.stopping import VALIDATION, ended_after, read_measurements
 from fonderie.train.training import read_commitment
 
 if TYPE_CHECKING:
     from fonderie.train.committed import Trainable
+
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,11 @@ class Basis:
     """The step after which the weights were taken."""
     made_on: Mapping[str, Any]
     """The environment that the manifest of the training states, and its threads and device."""
+
+    @property
+    def adapts(self) -> bool:
+        """Whether an adapter was trained alone, on a frozen base."""
+        return isinstance(self.parameters, ContinueParameters) and self.parameters.lora is not None
 
     def head_after(self, step: int) -> str:
         """The chain's value after a step; 0 is before the first."""
@@ -118,7 +129,7 @@ def read_basis(folder: Path, tokens: Sequence[Path], base: Path | None = None) -
         beside=_beside(folder, base),
         checkpoints=_checkpoints(folder, len(lines)),
         made_on=made_on,
-        last_step=_last_step(made, training.plan),
+        last_step=_last_step(made, training.plan, parameters_named(commitment), folder),
     )
     return basis, _problems(basis, dict(zip(shards, roots, strict=True)))
 
@@ -138,16 +149,33 @@ def _problems(basis: Basis, roots: Mapping[Path, str]) -> list[str]:
     broken = break_in_chain(commitment.digest, basis.lines)
     if broken:
         found.append(f"log: {broken}")
+    found += _base_problems(basis)
     steps = basis.last_step
     if len(basis.lines) != steps:
         found.append(f"log: it has {len(basis.lines):,} steps, and the parameters ask for {steps:,}")
     return found
 
 
+def _base_problems(basis: Basis) -> list[str]:
+    """Whether the base that is given is the one that the training committed to, by the hash of its weights."""
+    base, digest = basis.beside.base, basis.commitment.base
+    if base is None or digest is None:
+        return []
+    for path in sorted((basis.folder / MANIFESTS).glob("*.json")):
+        manifest = Manifest.model_validate_json(path.read_bytes())
+        if manifest.digest == digest:
+            stated = {entry.path: entry.sha256 for entry in manifest.files}
+            weights = base / WEIGHTS
+            if weights.is_file() and stated.get(WEIGHTS) == digest_file(weights):
+                return []
+            return [f"base: {weights} is not what the training committed to go on from"]
+    return ["base: no manifest here is of the model that the training committed to go on from"]
+
+
 def _beside(folder: Path, base: Path | None) -> Beside:
     """What the training needs beside its tokens: the base that is given, or that the release holds."""
     below = folder / BASE
-    found = base or (below if (below / "model.safetensors").is_file() else None)
+    found = base or (below if (below / WEIGHTS).is_file() else None)
     return Beside(base=found, reference=folder / TRAINING / REFERENCE)
 
 
@@ -205,7 +233,12 @@ def _manifest(folder: Path, key: str) -> Manifest:
     return Manifest.model_validate(json.loads((folder / manifest_name(key)).read_bytes()))
 
 
-def _last_step(made: Manifest | None, plan: Plan) -> int:
-    """The step after which the weights were taken: the last, or that of a checkpoint."""
+def _last_step(made: Manifest | None, plan: Plan, parameters: Settings, folder: Path) -> int:
+    """The step after which the weights were taken: the last, that of a checkpoint, or where it was ended early."""
     at = plan.named(str(made.parameters.get("at"))) if made is not None and made.step == CHECKPOINT_STEP else None
-    return plan.steps if at is None else at
+    if at is not None:
+        return at
+    rule = parameters.early_stopping if isinstance(parameters, ContinueParameters) else None
+    if rule is None:
+        return plan.steps
+    return ended_after(read_measurements((folder / TRAINING / VALIDATION).read_bytes()), rule, plan.steps)

@@ -91,7 +91,9 @@ def _replay(basis: Basis, segment: Segment, machine: Machine, advance: Any) -> S
             tokens=basis.tokens,
             start=basis.start_of(segment.first),
             # A checkpoint has the weights: any model of the same sizes will do for the rest, such as the release.
-            base=basis.beside.base or (basis.folder if basis.start_of(segment.first) else None),
+            # Not of an adapter, whose checkpoints hold no weight of its base.
+            base=basis.beside.base
+            or (basis.folder if basis.start_of(segment.first) and not basis.adapts else None),
             reference=basis.beside.reference,
             until=segment.last,
             head=basis.head_after(segment.first),

@@ -11,7 +11,7 @@ from fonderie.evaluate.likelihood import continuation
 from fonderie.tokens.conversation import Turn
 
 if TYPE_CHECKING:
-    from fonderie.model.transformer import Decoder
+    from fonderie.model.language_model import LanguageModel
     from fonderie.tokens.tokenizer import Tokenizer
 
 Template = Literal["chat", "plain"]
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 
 
 def answer_items(
-    model: "Decoder",
+    model: "LanguageModel",
     tokenizer: "Tokenizer",
     items: Sequence[Item],
     *,
@@ -58,7 +58,7 @@ def _prompt(tokenizer: "Tokenizer", question: str, template: Template) -> list[i
     return [tokenizer.bos, *tokenizer.encode(PLAIN.format(question))]
 
 
-def _likelihood(model: "Decoder", tokenizer: "Tokenizer", item: Item, text: str, template: Template) -> float:
+def _likelihood(model: "LanguageModel", tokenizer: "Tokenizer", item: Item, text: str, template: Template) -> float:
     """Nats of a sentence of a pair; nats per byte of an answer, as answers differ in length."""
     if item.kind == "pair":
         return continuation(model, [tokenizer.bos], _fitting(model, item, tokenizer.encode(text), 0)).log_likelihood
@@ -68,7 +68,7 @@ def _likelihood(model: "Decoder", tokenizer: "Tokenizer", item: Item, text: str,
     return nats / len(text.encode("utf-8"))
 
 
-def _fitting(model: "Decoder", item: Item, ids: list[int], before: int) -> list[int]:
+def _fitting(model: "LanguageModel", item: Item, ids: list[int], before: int) -> list[int]:
     if before + len(ids) > model.config.context:
         raise InputError(
             f"an item of {item.suite} has {before + len(ids)} tokens, the model's context {model.config.context}: "
@@ -77,7 +77,9 @@ def _fitting(model: "Decoder", item: Item, ids: list[int], before: int) -> list[
     return ids
 
 
-def _generate(model: "Decoder", tokenizer: "Tokenizer", item: Item, template: Template, max_tokens: int) -> str:
+def _generate(
+    model: "LanguageModel", tokenizer: "Tokenizer", item: Item, template: Template, max_tokens: int
+) -> str:
     from fonderie.model.generate import generate
 
     prompt = _prompt(tokenizer, item.question, template)

@@ -63,7 +63,7 @@ def ask(
     machine: Machine,
 ) -> tuple[list[Score], list[Outcome]]:
     """The scores of a model on items, and what came of each; `shards` are the documents it was trained on."""
-    from fonderie.model.convert import load_pretrained
+    from fonderie.model.convert import load_model
     from fonderie.model.numerics import settle
     from fonderie.tokens.tokenizer import Tokenizer
 
@@ -71,7 +71,7 @@ def ask(
     tokenizer = Tokenizer(tokenizer_folder)
     if params.template == "chat" and not tokenizer.has_turns:
         raise InputError("template = 'chat', and this tokenizer has no chat template", hint="template = 'plain'")
-    model = load_pretrained(model_folder, device=machine.device).float()
+    model = load_model(model_folder, device=machine.device).float()
     answers = answer_items(
         model,
         tokenizer,

@@ -14,7 +14,7 @@ from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.evaluate.likelihood import continuation
 from fonderie.model.generate import generate
-from fonderie.model.transformer import Decoder
+from fonderie.model.language_model import LanguageModel
 from fonderie.tokens.conversation import BOS, END, ROLE_TOKENS, SPECIAL_TOKENS
 from fonderie.tokens.tokenizer import Tokenizer
 
@@ -32,7 +32,7 @@ class Model(TemplateLM):  # type: ignore[misc]  # the library has no types
     """
 
     def __init__(
-        self, model: Decoder, tokenizer: Tokenizer, *, bos: bool, chat: bool, seed: int, machine: Machine
+        self, model: LanguageModel, tokenizer: Tokenizer, *, bos: bool, chat: bool, seed: int, machine: Machine
     ) -> None:
         super().__init__()
         self.model, self.tokens = model, tokenizer

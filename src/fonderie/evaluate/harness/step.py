@@ -73,7 +73,7 @@ def run(
     machine: Machine,
 ) -> None:
     """The same of a model and a tokenizer wherever they lie; the tasks are checked already."""
-    from fonderie.model.convert import load_pretrained
+    from fonderie.model.convert import load_model
     from fonderie.model.numerics import settle
 
     settle(machine.threads)
@@ -83,7 +83,7 @@ def run(
     tokenizer = Tokenizer(tokenizer_folder)
     if params.chat and not tokenizer.has_turns:
         raise InputError("chat = true, and this tokenizer has no chat template", hint="Leave chat out.")
-    decoder = load_pretrained(model_folder, device=machine.device).float()
+    decoder = load_model(model_folder, device=machine.device).float()
     model = Model(decoder, tokenizer, bos=params.bos, chat=params.chat, seed=params.seed, machine=machine)
     results = _evaluate(model, params, sources, out)
     version = str(installed_version("lm-eval"))
