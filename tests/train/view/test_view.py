@@ -77,7 +77,7 @@ def test_tensorboard_reads_every_step(trained: tuple[Artifact, str]) -> None:
 
 def test_what_is_watched_is_no_part_of_the_artifact(trained: tuple[Artifact, str], tmp_path: Path) -> None:
     artifact, _ = trained
-    assert {path.name for path in view_of(artifact).iterdir()} == {"times.jsonl", "tensorboard"}
+    assert {path.name for path in view_of(artifact).iterdir()} == {"outlook.json", "times.jsonl", "tensorboard"}
     assert not [entry.path for entry in artifact.manifest.files if "view" in entry.path or "event" in entry.path]
     assert train(tmp_path).digest == artifact.digest
     # Nor is the machine named in it.

@@ -1,5 +1,6 @@
 """What is written while a training runs for people to watch, and never part of the artifact: it holds times.
 
+    outlook.json             what is to be trained, and what of the machine was measured before
     times.jsonl              a line now and then: how far, how long, how much energy
     tensorboard/events.…     every step's figures, as TensorBoard reads them
 
@@ -16,11 +17,32 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-TIMES = "times.jsonl"
+OUTLOOK, TIMES = "outlook.json", "times.jsonl"
 TENSORBOARD = "tensorboard"
 INTERVAL_SECONDS = 1.0
 INTERVAL_SHARE = 1 / 500
 """A line a second at first, later each 1/500 of the run's time after the last: a week of training has 3,700."""
+
+
+class Outlook(BaseModel):
+    """What outlook.json holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameters: int
+    """Of the model."""
+    steps: int
+    """Of the whole plan."""
+    tokens: int
+    """Inputs of all steps."""
+    phases: tuple[tuple[str, int], ...]
+    """Name and last step of each, in order."""
+    flops: int
+    """Of all steps, by the formula of model/config.py."""
+    peak_flops_per_second: float
+    peak_method: str
+    energy_method: str
+    """How energy is measured here, or why it is not."""
 
 
 class Moment(BaseModel):
@@ -42,6 +64,12 @@ class Moment(BaseModel):
     """Measured since this run began to train; None where nothing measures it."""
     time: float
     """Seconds since 1970, UTC."""
+
+
+def read_outlook(view: Path) -> Outlook | None:
+    """What is to be trained; None if no training has begun to write here."""
+    path = view / OUTLOOK
+    return Outlook.model_validate_json(path.read_bytes()) if path.is_file() else None
 
 
 def read_times(view: Path) -> list[Moment]:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from fonderie.core.energy import USAGE, EnergyMeter, earlier_runs, meter_for
+from fonderie.core.files import write_atomically
 from fonderie.core.machine import Machine
 from fonderie.core.progress import Bar
 from fonderie.core.step import Output
@@ -14,7 +15,16 @@ from fonderie.model.config import ForeignConfig, ModelConfig
 from fonderie.train.batch import Batch, BatchOf
 from fonderie.train.plan import Plan
 from fonderie.train.view.peak import Peak, matrix_peak
-from fonderie.train.view.record import TENSORBOARD, Events, Moment, Times, last_run, read_times
+from fonderie.train.view.record import (
+    OUTLOOK,
+    TENSORBOARD,
+    Events,
+    Moment,
+    Outlook,
+    Times,
+    last_run,
+    read_times,
+)
 
 if TYPE_CHECKING:
     from fonderie.train.loop import Done
@@ -68,7 +78,14 @@ class View:
     """A `Watch` that shows, writes and remembers; use as a context manager around the training."""
 
     def __init__(
-        self, config: ModelConfig | ForeignConfig, plan: Plan, out: Output, machine: Machine, bar: Bar, *, first: bool = True
+        self,
+        config: ModelConfig | ForeignConfig,
+        plan: Plan,
+        out: Output,
+        machine: Machine,
+        bar: Bar,
+        *,
+        first: bool = True,
     ) -> None:
         """Of the processes of one training, only the first is `first`, and the others' views write nothing."""
         self._config, self._plan, self._machine, self._bar = config, plan, machine, bar
@@ -84,6 +101,7 @@ class View:
         self._events: Events | None = None
         self._peak: Peak | None = None
         self._meter: EnergyMeter | None = None
+        self._energy_method = ""
         self._joules: float | None = None
 
     def __enter__(self) -> Self:
@@ -93,6 +111,7 @@ class View:
             self._peak = matrix_peak(self._machine.device, self._plan.precision)
             self._meter = meter_for(self._machine.device)
             energy = self._meter.read()
+            self._energy_method = str(energy["method"])
             measured = "energy measured" if energy["joules"] is not None else f"energy {energy['method']}"
             peak = f"{self._peak_speed / 1e9:,.0f} GFLOP/s"
             self._machine.reporter.say(
@@ -142,9 +161,23 @@ class View:
         if step:
             self._bar.skip(step)
         if self._folder is not None:
+            write_atomically(self._folder / OUTLOOK, self._outlook().model_dump_json(indent=1).encode("utf-8"))
             self._times = Times(self._folder)
             self._times.write(self._moment(step))
             self._events = Events(self._folder / TENSORBOARD, step)
+
+    def _outlook(self) -> Outlook:
+        plan = self._plan
+        return Outlook(
+            parameters=self._config.parameters,
+            steps=plan.steps,
+            tokens=plan.tokens,
+            phases=tuple((phase.name, end) for phase, end in zip(plan.phases, plan.ends, strict=True)),
+            flops=flops_until(self._config, plan, plan.steps),
+            peak_flops_per_second=self._peak_speed,
+            peak_method=self._peak_method,
+            energy_method=self._energy_method,
+        )
 
     def step(self, done: "Done") -> None:
         """Show and write a step."""
