@@ -58,6 +58,23 @@ def test_emissions_need_a_measurement_and_a_known_electricity() -> None:
     assert emissions_grams(account_energy([]), electricity) is None
 
 
+def test_an_estimate_stands_apart_with_its_formula_and_the_country_as_it_was_stated() -> None:
+    made = making("train.pretrain", None)
+    energy = {**made.energy, "country": "FR", "estimate": {"joules": 3.6e6, "formula": "2 W x 1 s"}, "seconds": 9.0}
+    account = account_energy([made.model_copy(update={"energy": energy}), making("corpus.read", None)])
+    assert (account.training_joules, account.training_estimated_joules) == (None, 3.6e6)
+    assert account.estimate_formulas == ("2 W x 1 s",)
+    assert account.countries == ("FR",)
+    assert account.training_seconds == 9.0  # of all the runs it took
+    assert account_energy([made]).training_estimated_joules is None
+    assert account_energy([made]).countries == ()
+
+
+def test_a_checkpoint_taken_out_of_a_training_is_counted_once() -> None:
+    account = account_energy([making("train.pretrain", 1.0, flops=10), making("train.checkpoint", None, flops=4)])
+    assert (account.flops, account.training_joules) == (10, 1.0)
+
+
 def test_hardware_names_what_computed() -> None:
     assert hardware({"gpus": ["H100", "H100"], "processor": "x"}) == "2 x H100"
     assert hardware({"processor": "x", "cores": 4}) == "x, 4 cores, no GPU"

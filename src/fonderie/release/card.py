@@ -10,9 +10,10 @@ from fonderie.evaluate.gate import in_words
 from fonderie.evaluate.score import ALL, Score
 from fonderie.release import words
 from fonderie.release.attribution import Attribution
-from fonderie.release.energy import emissions_grams
+from fonderie.release.energy import JOULES_PER_KWH, emissions_grams
 from fonderie.release.facts import Facts
 from fonderie.release.findings import overall
+from fonderie.release.findings_base import base_names
 from fonderie.release.gate import gate_of
 from fonderie.release.hub_terms import hub_licence, slug
 from fonderie.release.records import Report, Training
@@ -42,6 +43,16 @@ _SHAPE = {
     "intermediate_size": {"en": "feed-forward width", "fr": "largeur interne"},
     "vocab_size": {"en": "vocabulary", "fr": "vocabulaire"},
     "max_position_embeddings": {"en": "context (tokens)", "fr": "contexte (jetons)"},
+}
+
+_FAMILIES = {
+    "llama": "Llama",
+    "mistral": "Mistral",
+    "olmo2": "OLMo 2",
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen3",
+    "falcon": "Falcon",
+    "bloom": "BLOOM",
 }
 
 
@@ -74,6 +85,8 @@ def _card(facts: Facts, language: Language) -> str:
         circumstances=[circumstances(training) for training in report.trainings],
         settings=[settings(training) for training in report.trainings],
         architecture=architecture(facts.config, language),
+        family=family(facts.config),
+        bases=base_names(facts.manifests),
         authors_shown=AUTHORS_SHOWN,
         credits=[credit(attribution) for attribution in facts.attributions],
         relaxed=relaxed(facts.manifests, facts.lock),
@@ -161,6 +174,15 @@ def energy_sentences(facts: Facts, language: Language) -> list[str]:
     else:
         amount = words.decimal(kwh, 4, language)
         found = [words.word("energy", "measured", language, kwh=amount, methods=methods, hardware=hardware)]
+    estimated = account.training_estimated_joules
+    if estimated is not None:
+        amount = words.decimal(estimated / JOULES_PER_KWH, 4, language)
+        formula = "; ".join(account.estimate_formulas)
+        found.append(words.word("energy", "estimated", language, kwh=amount, formula=formula))
+    elif kwh is None:
+        found.append(words.word("energy", "unestimated", language))
+    if account.countries:
+        found.append(words.word("energy", "countries", language, countries=", ".join(account.countries)))
     if account.flops is None:
         found.append(words.word("energy", "uncounted", language))
     else:
@@ -183,6 +205,12 @@ def architecture(config: Mapping[str, Any], language: Language = "en") -> list[t
     return [
         (entry[language], words.number(config[name], language)) for name, entry in _SHAPE.items() if name in config
     ]
+
+
+def family(config: Mapping[str, Any]) -> str:
+    """The family of decoders that a model is of, as its makers write it."""
+    found = str(config.get("model_type", "unknown"))
+    return _FAMILIES.get(found, found)
 
 
 def circumstances(training: Training) -> str:

@@ -1,7 +1,7 @@
 """Energy and arithmetic of a build, summed over its manifests: what was measured, how, and what was not.
 
 Nothing is estimated here. A step whose energy no counter measured counts as not measured, never as zero, and a sum
-over steps of which one is missing is no sum.
+over steps of which one is missing is no sum. What a manifest estimates stands apart, with its formula.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,10 +9,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
+from fonderie.core.energy import NOT_STATED
 from fonderie.core.manifest import Manifest
 
 JOULES_PER_KWH = 3.6e6
 NOT_RECORDED = "not recorded"
+NOT_TRAINING = ("train.checkpoint",)
+"""Steps of train.* that take weights out of a training, and count what that one computed."""
 
 Number = TypeVar("Number", int, float)
 
@@ -29,8 +32,14 @@ class StepEnergy(_Record):
     step: str
     key: str
     seconds: float
+    """Of all its runs, where one that was interrupted was gone on with."""
     joules: float | None
     """None where nothing measured it."""
+    country: str
+    """Where, as who ran it stated: a code of ISO 3166-1, or that nobody did."""
+    estimated_joules: float | None
+    """By a formula; never counted as measured."""
+    estimate_formula: str
     method: str
     """How the joules were obtained, or why they were not."""
     flops: int | None
@@ -41,7 +50,7 @@ class StepEnergy(_Record):
     @property
     def trains(self) -> bool:
         """Whether this making changed weights."""
-        return self.step.startswith("train.")
+        return self.step.startswith("train.") and self.step not in NOT_TRAINING
 
 
 class EnergyAccount(_Record):
@@ -56,6 +65,11 @@ class EnergyAccount(_Record):
     training_joules: float | None
     """Of the training steps; None unless there is one and every one was measured."""
     training_seconds: float
+    training_estimated_joules: float | None
+    """Estimated of the training steps; None unless there is one and each has an estimate."""
+    estimate_formulas: tuple[str, ...]
+    countries: tuple[str, ...]
+    """Where the training steps ran, as far as it was stated."""
     flops: int | None
     """Of the training steps; None unless there is one and every one says."""
     flops_formulas: tuple[str, ...]
@@ -92,6 +106,9 @@ def account_energy(manifests: Iterable[Manifest], calls: Mapping[str, str] | Non
         measured=sum(step.joules is not None for step in steps),
         training_joules=_sum(step.joules for step in training),
         training_seconds=sum(step.seconds for step in training),
+        training_estimated_joules=_sum(step.estimated_joules for step in training),
+        estimate_formulas=_distinct(step.estimate_formula for step in training),
+        countries=_distinct(step.country for step in training if step.country != NOT_STATED),
         flops=_sum(step.flops for step in training),
         flops_formulas=_distinct(step.flops_formula for step in training),
         methods=_distinct(step.method for step in training),
@@ -107,14 +124,18 @@ def emissions_grams(account: EnergyAccount, electricity: Electricity | None) -> 
 
 
 def _step(manifest: Manifest, calls: Mapping[str, str]) -> StepEnergy:
-    flops = manifest.statistics.get("flops")
+    flops, energy = manifest.statistics.get("flops"), manifest.energy
+    estimate = energy.get("estimate") or {}
     return StepEnergy(
         call=calls.get(manifest.key, manifest.step),
         step=manifest.step,
         key=manifest.key,
-        seconds=manifest.duration_seconds,
-        joules=manifest.energy.get("joules"),
-        method=str(manifest.energy.get("method", NOT_RECORDED)),
+        seconds=energy.get("seconds", manifest.duration_seconds),
+        joules=energy.get("joules"),
+        country=str(energy.get("country", NOT_STATED)),
+        estimated_joules=estimate.get("joules"),
+        estimate_formula=str(estimate.get("formula", "")),
+        method=str(energy.get("method", NOT_RECORDED)),
         flops=flops if isinstance(flops, int) else None,
         flops_formula=str(manifest.statistics.get("flops_formula", "")),
         hardware=hardware(manifest.environment),
