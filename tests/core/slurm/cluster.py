@@ -1,4 +1,4 @@
-"""A real Slurm of one node, in a folder: munged, slurmctld and slurmd on loopback, without systemd or cgroups."""
+"""A real Slurm of two nodes on one host, in a folder: its daemons on loopback, without systemd or cgroups."""
 
 import getpass
 import os
@@ -17,17 +17,16 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "sc
 CONFIGURATION = """
 ClusterName=one
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={controller_port}
-SlurmdPort={node_port}
+SlurmctldPort={ports[0]}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge/socket
 CredType=cred/munge
 SlurmUser={user}
 SlurmdUser={user}
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -37,8 +36,9 @@ SelectTypeParameters=CR_Core
 MpiDefault=none
 ReturnToService=2
 SchedulerParameters=sched_interval=1,batch_sched_delay=0
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
-PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 State=UNKNOWN
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 State=UNKNOWN
+PartitionName=all Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
 """
 
 
@@ -78,15 +78,14 @@ class Cluster:
 def running(folder: Path) -> Iterator[Cluster]:
     """Start it, and end it whatever happens; only processes of this folder."""
     folder.chmod(0o755)
-    for name in ("munge", "state", "spool"):
+    for name in ("munge", "state", "spool-n1", "spool-n2"):
         (folder / name).mkdir()
     (folder / "munge").chmod(0o700)
     key = folder / "munge" / "key"
     key.write_bytes(secrets.token_bytes(128))
     key.chmod(0o400)
-    ports = _free_ports(2)
-    values = {"host": socket.gethostname().partition(".")[0], "folder": folder, "user": getpass.getuser()}
-    text = CONFIGURATION.format(**values, controller_port=ports[0], node_port=ports[1])
+    host = socket.gethostname().partition(".")[0]
+    text = CONFIGURATION.format(host=host, folder=folder, user=getpass.getuser(), ports=_free_ports(3))
     (folder / "slurm.conf").write_text(text, encoding="utf-8")
     cluster = Cluster(folder)
     munge = [
@@ -105,8 +104,9 @@ def running(folder: Path) -> Iterator[Cluster]:
         _start(daemons, folder, "munged", "--foreground", "--force", *munge)
         _wait((folder / "munge/socket").exists, "munged")
         _start(daemons, folder, "slurmctld", "-D", "-f", str(folder / "slurm.conf"))
-        _start(daemons, folder, "slurmd", "-D", "-f", str(folder / "slurm.conf"))
-        _wait(lambda: "idle" in _try(cluster), "slurmd")
+        for node in ("n1", "n2"):
+            _start(daemons, folder, "slurmd", "-D", "-f", str(folder / "slurm.conf"), "-N", node)
+        _wait(lambda: _try(cluster).split() == ["idle", "idle"], "slurmd")
         yield cluster
     finally:
         for daemon in reversed(daemons):
@@ -122,14 +122,14 @@ def running(folder: Path) -> Iterator[Cluster]:
 def _start(daemons: list["subprocess.Popen[bytes]"], folder: Path, name: str, *arguments: str) -> None:
     program = _program(name)
     assert program is not None
-    with (folder / f"{name}.log").open("wb") as log:
+    with (folder / f"{name}.log").open("ab") as log:
         # In a session of its own, so that its jobs do not share the terminal of the tests.
         daemons.append(subprocess.Popen([program, *arguments], stdout=log, stderr=log, start_new_session=True))
 
 
 def _try(cluster: Cluster) -> str:
     try:
-        return cluster.run("sinfo", "--noheader", "--format=%T")
+        return cluster.run("sinfo", "--noheader", "--Node", "--format=%T")
     except AssertionError:
         return ""
 

@@ -1,4 +1,4 @@
-"""A run as jobs of a real Slurm: made in stages, paused before its limit, stopped by hand, and ended the same."""
+"""A run as jobs of a real Slurm: made in stages, on two nodes, paused before its limit, stopped by hand, and ended."""
 
 import json
 import os
@@ -51,8 +51,7 @@ links = 2
 warn_seconds = 30
 
 [training]
-cpus_per_node = 2
-processes_per_node = 2
+nodes = 2
 threads = 1
 time = "10"
 links = 4

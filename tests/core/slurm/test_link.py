@@ -94,12 +94,21 @@ def test_a_wrong_request_ends_the_chain_at_once(tmp_path: Path) -> None:
     assert bench.asked == [END_OF_CHAIN]
 
 
-def test_the_switch_ends_it_before_and_while_it_runs(tmp_path: Path) -> None:
+def test_the_switch_ends_it_before_it_begins(tmp_path: Path) -> None:
     bench = Bench(tmp_path, (1, "run_interrupted"))
     (tmp_path / "stop").touch()
     assert bench.link().run() == 0
     assert bench.asked == [END_OF_CHAIN]
     assert "remove it and submit again" in bench.said[0]
+
+
+def test_the_switch_ends_what_is_running_with_a_checkpoint(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, (1, "run_interrupted"))
+    threading.Timer(0.1, (tmp_path / "stop").touch).start()
+    assert bench.link().run() == 0
+    assert bench.asked == [END_OF_CHAIN]
+    assert "a checkpoint is asked for" in bench.said[0]
+    assert "remove it and submit again" in bench.said[1]
 
 
 def test_it_does_not_begin_before_what_it_needs(tmp_path: Path) -> None:
