@@ -43,6 +43,7 @@ from fonderie.corpus.rules.judge import Judge, Resources
 from fonderie.corpus.rules.lists import stop_words
 from fonderie.corpus.rules.sets import Plans
 from real_documents import real_texts
+from settle import settle
 
 STOP_WORDS = list(stop_words("fr")[0])
 NO_LINE = "c4: no line is left"
@@ -181,7 +182,7 @@ def _in_turn(ours: Callable[[], None], theirs: Callable[[], None], rounds: int) 
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for run, taken in zip((ours, theirs), times, strict=True):
-            gc.collect()
+            settle()
             start = time.process_time()
             run()
             taken.append(time.process_time() - start)

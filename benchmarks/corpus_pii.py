@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.personal_sentences import SEED, cases, judge
+from benchmarks.settle import settle
 
 from fonderie.corpus.personal.find import find
 from fonderie.corpus.personal.kinds import KINDS, VALIDATED
@@ -76,6 +77,7 @@ def texts(corpora: Path, size_bytes: int = SIZE_BYTES) -> Iterator[tuple[str, st
 
 def seconds(work: Callable[[], object]) -> float:
     """CPU time of one call."""
+    settle()
     began = time.process_time()
     work()
     return time.process_time() - began
