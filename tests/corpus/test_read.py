@@ -216,7 +216,13 @@ def test_invalid_utf8_names_the_file_and_the_offset(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{", "line 2: not JSON"), ("[1]", "line 2: not a JSON object"), ('{"txt": 1}', "line 2: no text in 'text'")],
+    [
+        ("{", r"line 2: not JSON \(the line begins at offset 15\)"),
+        ('{"text": "a"} {"text": "b"}', r"line 2: not JSON .*: Extra data: line 1 column 14"),
+        ("[" * 100_000, r"line 2: not JSON .*recursion"),
+        ("[1]", "line 2: not a JSON object"),
+        ('{"txt": 1}', "line 2: no text in 'text'"),
+    ],
 )
 def test_bad_json_line_names_file_and_line(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "ok"}\n' + line)
