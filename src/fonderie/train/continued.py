@@ -230,7 +230,13 @@ def continue_training(inputs: Inputs, params: ContinueParameters, out: Output, m
             validation={one.step: one.losses for one in stopping.measured}[decided.best_step],
         )
     if params.lora is not None:
-        out.statistics.update(_lora_flops(training, out))
+        counted = _lora_flops(training, out)
+        share = counted["flops"] / out.statistics["flops"]
+        out.statistics.update(counted)
+        # The loop counted as if all weights had gradients; what was computed, and the share of the peak, follow.
+        out.measured["flops_computed"] = round(out.measured["flops_computed"] * share)
+        if "mfu" in out.measured:
+            out.measured["mfu"] = round(out.measured["mfu"] * share, 4)
 
 
 def _stopping(inputs: Inputs, params: ContinueParameters, training: Continuation, out: Output) -> "Stopping | None":
