@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fonderie.serve.engine.request import Request, Sampling
@@ -37,7 +37,7 @@ def test_temperature_sharpens_and_zero_takes_the_likeliest():
 def test_top_k_top_p_and_min_p_leave_what_their_papers_say():
     p = LOGITS.softmax(-1)
     order = [3, 1, 4, 7]  # ties by id
-    for settings, left in (
+    for chosen, left in (
         ({"top_k": 1}, [3]),
         ({"top_k": 3}, [3, 1, 4]),
         ({"top_p": float(p[3]) + 1e-4}, [3, 1]),
@@ -47,7 +47,7 @@ def test_top_k_top_p_and_min_p_leave_what_their_papers_say():
     ):
         expected = torch.zeros(len(LOGITS))
         expected[left] = p[left] / p[left].sum()
-        assert torch.allclose(frequencies(LOGITS, **settings), expected, atol=0.045), settings
+        assert torch.allclose(frequencies(LOGITS, **chosen), expected, atol=0.045), chosen
 
 
 def test_top_p_holds_in_a_large_flat_vocabulary():
@@ -76,10 +76,11 @@ def test_logits_are_left_as_they_are():
 def test_only_what_the_grammar_allows_is_drawn():
     allowed = torch.zeros(len(LOGITS), dtype=torch.bool)
     allowed[[2, 5]] = True
-    for settings in ({}, {"temperature": 0}, {"top_k": 4}, {"top_p": 0.3}):
-        assert all(draw(LOGITS, said(seed=n, **settings), allowed) in (2, 5) for n in range(50)), settings
+    for chosen in ({}, {"temperature": 0}, {"top_k": 4}, {"top_p": 0.3}):
+        assert all(draw(LOGITS, said(seed=n, **chosen), allowed) in (2, 5) for n in range(50)), chosen
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 10**6))
 def test_chances_are_in_range_and_follow_from_seed_and_number(seed, number):
     chance = uniform(seed, number)
@@ -88,6 +89,7 @@ def test_chances_are_in_range_and_follow_from_seed_and_number(seed, number):
     assert chance != uniform(seed, number + 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=40), st.integers(0, 1000))
 def test_a_token_of_no_probability_is_never_drawn(values, seed):
     logits = torch.tensor([*values, -math.inf])

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fonderie.serve.engine.text import BROKEN, Writer
@@ -14,6 +14,7 @@ def written(tokenizer, ids, stops=()):
     return pieces, writer
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_pieces_make_the_text_and_no_character_comes_in_halves(tokenizer, text):
     pieces, _ = written(tokenizer, tokenizer.encode(text))
@@ -21,6 +22,7 @@ def test_pieces_make_the_text_and_no_character_comes_in_halves(tokenizer, text):
     assert not any(BROKEN in piece for piece in pieces if BROKEN not in text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc", max_size=60), st.lists(st.text(alphabet="abc", min_size=1, max_size=4), max_size=3))
 def test_nothing_of_a_stop_text_is_ever_shown(tokenizer, text, stops):
     pieces, writer = written(tokenizer, [tokenizer.encode(char)[0] for char in text], tuple(stops))

@@ -6,8 +6,8 @@ shape that does not depend on them either, or only in ways that leave its bits a
 - going on, the matrix products have a multiple of `ROWS` rows: from 16 rows on, a row of MKL's and oneDNN's fp32
   products is the same whatever their number (fewer take other kernels); `steady_rows` checks it for the weights at
   hand, and where it does not hold there are always as many rows as slots;
-- attention goes over the keys in blocks of `KEYS`, each added to the running softmax of those before (arXiv
-  1805.02867): a block beyond a request's own length adds nothing, exactly.
+- attention reads a request's own keys and no others, in a loop of its own (kernel.py); on a GPU it is masked, and
+  there nothing is promised to the bit.
 
 Shapes: N slots, R rows, C a chunk's tokens, S positions, K key-value heads, G query heads to each, D head size,
 L blocks.
@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from fonderie.model.transformer import Decoder
+from fonderie.serve.engine.kernel import attend
 
 CHUNK = 64
 ROWS = 16
-KEYS = 256
 
 
 class Room(Protocol):
@@ -58,7 +58,9 @@ class Slots:
         self.context = config.context
         self.capacity = math.ceil(config.context / CHUNK) * CHUNK
         shape = (config.depth, 2, count, config.kv_heads, self.capacity, config.head_size)
-        self.kv_L2NKSD = torch.zeros(shape, dtype=like.dtype, device=like.device)
+        # On a processor in fp32 whatever the weights are: the kernel reads no other.
+        kept = torch.float32 if like.device.type == "cpu" else like.dtype
+        self.kv_L2NKSD = torch.zeros(shape, dtype=kept, device=like.device)
         self.steady = steady_rows(model)
 
     def read(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
@@ -118,7 +120,7 @@ class _Prompt:
         stop = self._start + q_BTHD.shape[1]
         k_BKSD, v_BKSD = self._slots.kv_L2NKSD[self._index, :, self._slot : self._slot + 1, :, :stop]
         k_BKSD[:, :, self._start :], v_BKSD[:, :, self._start :] = k_BKTD, v_BKTD
-        return causal_attention(q_BTHD, k_BKSD, v_BKSD, window=window)
+        return causal_attention(q_BTHD, k_BKSD.to(q_BTHD.dtype), v_BKSD.to(q_BTHD.dtype), window=window)
 
     def advance(self, tokens: int) -> None:
         """The scheduler counts."""
@@ -131,7 +133,6 @@ class _Step:
         self._slots, self._lengths_N, self._rows, self._index = slots, lengths_N, rows, 0
         self._slot_N = torch.arange(len(lengths_N), device=lengths_N.device)
         self.length = int(lengths_N.max())
-        self._blocks = math.ceil((self.length + 1) / KEYS)
 
     def positions(self, tokens: int) -> Tensor:
         assert tokens == 1
@@ -144,40 +145,33 @@ class _Step:
     def attend(self, q_BTHD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int | None) -> Tensor:
         count = len(self._lengths_N)
         k_NKSD, v_NKSD = self._slots.kv_L2NKSD[self._index, :, :count]
-        k_NKSD[self._slot_N, :, self._lengths_N] = k_BKTD[:count, :, 0]
-        v_NKSD[self._slot_N, :, self._lengths_N] = v_BKTD[:count, :, 0]
+        k_NKSD[self._slot_N, :, self._lengths_N] = k_BKTD[:count, :, 0].to(k_NKSD.dtype)
+        v_NKSD[self._slot_N, :, self._lengths_N] = v_BKTD[:count, :, 0].to(v_NKSD.dtype)
         _, _, H, D = q_BTHD.shape
-        K = k_NKSD.shape[1]
-        q_NKGD = q_BTHD[:count, 0].view(count, K, H // K, D) * D**-0.5
-        y_NKGD = self._over_blocks(q_NKGD, k_NKSD, v_NKSD, window)
         y_RTC = q_BTHD.new_zeros(self._rows, 1, H * D)
-        y_RTC[:count, 0] = y_NKGD.reshape(count, H * D)
+        if q_BTHD.device.type == "cpu":
+            q_NHD = q_BTHD[:count, 0].float() * D**-0.5
+            y_NHD = torch.empty_like(q_NHD)
+            far = self._slots.capacity if window is None else window
+            k, v, lengths = k_NKSD.numpy(), v_NKSD.numpy(), self._lengths_N.numpy()
+            attend(q_NHD.numpy(), k, v, lengths, far, y_NHD.numpy())
+            y_RTC[:count, 0] = y_NHD.flatten(1)
+        else:
+            q_NHTD, seen = q_BTHD[:count].transpose(1, 2), self._seen(k_NKSD.shape[2], window)
+            y_NHTD = functional.scaled_dot_product_attention(
+                q_NHTD, k_NKSD, v_NKSD, attn_mask=seen, enable_gqa=True
+            )
+            y_RTC[:count, 0] = y_NHTD.flatten(1)
         return y_RTC
 
-    def _over_blocks(self, q_NKGD: Tensor, k_NKSD: Tensor, v_NKSD: Tensor, window: int | None) -> Tensor:
-        highest = torch.full((*q_NKGD.shape[:3], 1), -math.inf, device=q_NKGD.device)
-        total, y_NKGD = torch.zeros_like(highest), torch.zeros_like(q_NKGD, dtype=torch.float32)
-        for block in range(self._blocks):
-            keys = slice(block * KEYS, (block + 1) * KEYS)
-            scores_NKGS = (q_NKGD @ k_NKSD[:, :, keys].transpose(-1, -2)).float()
-            scores_NKGS.masked_fill_(self._unseen(block, scores_NKGS.shape[-1], window), -math.inf)
-            new = torch.maximum(highest, scores_NKGS.amax(-1, keepdim=True))
-            # A window may leave nothing of the first blocks: then there is no highest score yet.
-            shift = new.clamp(min=torch.finfo(torch.float32).min)
-            p_NKGS, left = (scores_NKGS - shift).exp_(), (highest - shift).exp_()
-            total = total * left + p_NKGS.sum(-1, keepdim=True)
-            y_NKGD = y_NKGD * left + (p_NKGS.to(v_NKSD.dtype) @ v_NKSD[:, :, keys]).float()
-            highest = new
-        return (y_NKGD / total).to(q_NKGD.dtype)
-
-    def _unseen(self, block: int, size: int, window: int | None) -> Tensor:
-        """True where a key of the block is after its query, or before its window; [N, 1, 1, S]."""
-        keys_S = torch.arange(block * KEYS, block * KEYS + size, device=self._lengths_N.device)
+    def _seen(self, size: int, window: int | None) -> Tensor:
+        """True where a key is not after its query, nor before its window; [N, 1, 1, S]."""
+        keys_S = torch.arange(size, device=self._lengths_N.device)
         own_N1 = self._lengths_N[:, None]
-        unseen_NS = keys_S > own_N1
+        seen_NS = keys_S <= own_N1
         if window is not None:
-            unseen_NS |= keys_S <= own_N1 - window
-        return unseen_NS[:, None, None]
+            seen_NS &= keys_S > own_N1 - window
+        return seen_NS[:, None, None]
 
     def advance(self, tokens: int) -> None:
         """The scheduler counts."""
