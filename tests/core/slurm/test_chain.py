@@ -16,6 +16,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"Slurm is not installed here: {', '.join(missing())}"),
 ]
 
+STEPS = 800
 RECIPE = """
 [recipe]
 title = "By Slurm"
@@ -41,7 +42,7 @@ width = 32
 head_size = 16
 context = 32
 batch = 4
-duration = "600 steps"
+duration = "800 steps"
 checkpoint_every = 250
 """
 PROFILE = """
@@ -55,7 +56,7 @@ nodes = 2
 threads = 1
 time = "10"
 links = 4
-warn_seconds = 599
+warn_seconds = 30
 environment = { FONDERIE_COUNTRY = "FR" }
 """
 
@@ -86,6 +87,7 @@ def test_a_chain_is_paused_stopped_and_goes_on_to_the_same_bytes(tmp_path: Path,
     (tmp_path / "profile.toml").write_text(PROFILE)
     asked = ["--on", "slurm", "--profile", "profile.toml", "--store", "chained"]
     told = json.loads(fonderie(tmp_path, cluster, *asked))
+    training = told["jobs"]["training"]
     folder, stop = Path(told["folder"]), Path(told["stop"])
 
     def output() -> str:
@@ -96,23 +98,25 @@ def test_a_chain_is_paused_stopped_and_goes_on_to_the_same_bytes(tmp_path: Path,
         return logs[0].read_bytes().count(b"\n") if logs else 0
 
     # The preparation comes first, cancels the link it no longer needs, and the training follows.
-    wait(lambda: steps() > 20, "the training to begin")
+    wait(lambda: steps() > 5, "the training to begin")
     assert (folder / "preparation.finished").exists()
     assert not [job for job in cluster.states() if job.startswith(str(told["jobs"]["preparation"]))]
 
-    # Near the limit, Slurm signals the script's own process; the job leaves a checkpoint and is queued again.
+    # What Slurm does before the limit (the script asks for it with --signal), at a moment that the test chooses: the
+    # script's own process gets the signal. The job leaves a checkpoint and is queued again.
+    cluster.run("scancel", "--batch", "--signal=USR1", f"{training}_1")
     wait(lambda: "this job is queued again" in output(), "the pause")
-    assert list((tmp_path / "chained/staging").glob("*/state/paused/step-*"))
+    (paused,) = (tmp_path / "chained/staging").glob("*/state/paused/step-*")
 
-    # The kill switch ends the link that follows, and all that wait.
+    # Another link goes on where that one was. The kill switch ends it, and all that wait.
+    wait(lambda: steps() > int(paused.name.removeprefix("step-")), "the next link")
     stop.touch()
     wait(lambda: not cluster.states(), "the end of the chain")
     assert f"stopped by {stop}" in output()
-    assert 0 < steps() < 600
+    assert steps() < STEPS
 
     # Submitted again, the chain ends the run; what comes of it is what one run comes to.
     stop.unlink()
-    (tmp_path / "profile.toml").write_text(PROFILE.replace("warn_seconds = 599", "warn_seconds = 30"))
     fonderie(tmp_path, cluster, *asked)
     wait(lambda: not cluster.states(), "the end of the run")
     assert (folder / "training.finished").exists(), output()

@@ -24,7 +24,7 @@ from typing import Any
 from fonderie.core.files import write_atomically
 
 CHAIN, FINISHED, FAILURES, STOP = "chain", "finished", "failures", "stop"
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.2
 """How often the kill switch is looked for."""
 WRONG_REQUEST = 2
 """The exit status of `fonderie run` for a request that will not be better the next time."""
