@@ -181,10 +181,9 @@ def _whole(model: "LanguageModel", training: Trainable, spread: "Alone", folder:
         return model
     if not spread.first:
         return None
-    # The last step has a checkpoint, and there they are whole already.
+    # The last step has a checkpoint, also where a training is ended early, and there they are whole already.
     path = checkpoint.latest(folder / CHECKPOINTS)
     assert path is not None
-    assert checkpoint.step_of(path) == training.plan.steps
     fresh, _ = training.fresh("meta")
     fresh.load_state_dict(checkpoint.load_group(path, "model"), assign=True)
     return fresh.to("cpu")
