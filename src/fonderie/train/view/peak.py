@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SIZES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
 """Rows of the square matrices. Which is fastest depends on caches and threads: bf16 with AMX at 512 on one thread,
-at 2048 on two (docs/log/0007-matrix-peak.md)."""
+at 2048 on two (docs/log/0009-matrix-peak.md)."""
 SECONDS = 0.15
 """How long the products of one size are repeated; the best counts, since other work can only slow one down. A size
 whose product alone would take longer is left out."""
