@@ -1,4 +1,4 @@
-"""Train a small model for a few steps, and print what its bits came to: docs/log/0008-portable.md."""
+"""Train a small model for a few steps, and print what its bits came to: docs/log/0010-portable.md."""
 
 import hashlib
 import os
