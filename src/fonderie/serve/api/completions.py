@@ -49,6 +49,8 @@ class CompletionFields(Generating):
         vocabulary = served.tokenizer.vocabulary
         prompts = []
         for one in texts_or_ids:
+            if isinstance(one, str):
+                served.check_length(one, "prompt")
             ids = tuple(one) if isinstance(one, list) else (served.tokenizer.bos, *served.tokenizer.encode(one))
             if max(ids) >= vocabulary:
                 raise bad(f"prompt holds token {max(ids)}; the largest is {vocabulary - 1}", "prompt")
