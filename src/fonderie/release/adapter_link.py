@@ -46,7 +46,7 @@ def _theirs(walk: Walk, module: str) -> list[str]:
     config = walk.config
     if isinstance(config, ForeignConfig):
         head, prefix = foreign_head(config.values), foreign_prefix(config.values)
-        names = (head if module == "head" else f"{prefix}{module.removeprefix(FOREIGN)}.weight",)
+        names: tuple[str, ...] = (head if module == "head" else f"{prefix}{module.removeprefix(FOREIGN)}.weight",)
     elif module == "head":
         names = ("lm_head.weight",)
     else:

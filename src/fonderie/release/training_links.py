@@ -21,6 +21,8 @@ from fonderie.train.commitment import (
 from fonderie.train.continued_parameters import ContinueParameters
 
 STATE = "state.json"
+OF_OTHERS = ("model.import", "tokens.transplant")
+"""Steps that make a model without training it."""
 WEIGHTS = "model.safetensors"
 _LOG, _COMMITMENT = f"{TRAINING}/{LOG}", f"{TRAINING}/{COMMITMENT}"
 BATCH_LIMIT_TOKENS = 1 << 27
@@ -52,6 +54,14 @@ def check_weights(walk: Walk) -> Outcome:
         problems = [f"{WEIGHTS}: {problem} ({name})" for problem in unlike(weights, checkpoint, names)]
         count = len(weights.data)
     return Outcome(f"all {count:,} tensors are those of {name}, bit for bit", problems)
+
+
+def check_of_others(walk: Walk) -> Outcome:
+    """Weights that no training here made: there is no way from them to any document."""
+    made = walk.model
+    name = made.parameters.get("name") or made.statistics.get("name") if made else None
+    said = f"trained by others ({name}), on documents that are not here: nothing leads back from them"
+    return Outcome(said, checked=False)
 
 
 def check_base(walk: Walk) -> Outcome:

@@ -4,11 +4,13 @@ from fonderie.release.document_links import check_documents, check_sources
 from fonderie.release.layout import BASE, CHECKPOINTS, DOCUMENTS, TOKENS, TRAINING
 from fonderie.release.links import Link, Walk, link
 from fonderie.release.training_links import (
+    OF_OTHERS,
     WEIGHTS,
     check_base,
     check_checkpoints,
     check_commitment,
     check_log,
+    check_of_others,
     check_weights,
 )
 from fonderie.train.commitment import COMMITMENT, LOG
@@ -25,10 +27,17 @@ LINKS = (
 
 def walk_links(walk: Walk) -> list[Link]:
     """Every link, the broken ones too: the first of them is where to look. A base's follow those of its heir."""
+    if _of_others(walk):
+        return [link(walk, "weights", WEIGHTS, "elsewhere", check_of_others)]
     links = [link(walk, name, upper, lower, check) for name, upper, lower, check in LINKS]
     if f"{TRAINING}/{COMMITMENT}" in walk.folder.files and _has_base(walk):
         links.append(link(walk, "base", f"{TRAINING}/{COMMITMENT}", f"{BASE}{WEIGHTS}", check_base))
     return [*links, *(walk_links(walk.base) if walk.base else [])]
+
+
+def _of_others(walk: Walk) -> bool:
+    """Whether the weights are of no training here: brought by model.import, at most with other tables."""
+    return walk.model is not None and walk.model.step in OF_OTHERS and not walk.model.inputs.get("tokens")
 
 
 def _has_base(walk: Walk) -> bool:
