@@ -98,6 +98,11 @@ def train_committed(
     from fonderie.train.parallel.spread import current
 
     clock, spread = time.monotonic(), current()
+    if stopping is not None and spread.size > 1:
+        raise UsageError(
+            "early_stopping is judged by the one process that trains, and there are several",
+            hint="Leave out --processes, or early_stopping and its validation.",
+        )
     model, optimizer, commitment = _prepare(draft, training, out, machine, spread)
     if mix is not None and spread.first:
         (out.state / MIX).write_text(mix.to_json(), encoding="utf-8")

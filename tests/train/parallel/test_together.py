@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.corpus.builders import documents
 from tests.train import continuing, pretraining, tuning
 from tests.train.parallel.running import run
 from tests.train.parallel.troubles import TroubleParameters, trouble
@@ -139,24 +140,26 @@ def test_preferences_are_learnt_alike(tokenizer_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_is_continued_alike_and_judged_on_what_is_held_out(tmp_path):
+def test_a_model_is_continued_alike_but_not_stopped_early(tmp_path):
     tokenizer = continuing.tokenizer(tmp_path / "tokenizer")
-    model = continuing.base(tmp_path / "llama", "llama")
-    tokens, validation = (
-        continuing.packed(tmp_path / genre, tokenizer, continuing.conversations(genre, 1))
-        for genre in continuing.GENRES
+    folders = (
+        continuing.base(tmp_path / "llama", "llama"),
+        continuing.packed(tmp_path / "packed", tokenizer, continuing.conversations("debates", 1)),
+        tokenizer,
     )
     for processes in (1, 2):
-        continuing.run(
-            model,
-            tokens,
-            tokenizer,
-            tmp_path / str(processes),
-            validation=validation,
-            machine=Machine(processes=processes),
-            duration="12 steps",
-        )
+        machine = Machine(processes=processes)
+        continuing.run(*folders, tmp_path / str(processes), machine=machine, duration="12 steps")
     _compare(tmp_path / "1", tmp_path / "2")
+    held_out = documents(tmp_path / "held out", [continuing.conversations("debates", 2)]).path
+    with pytest.raises(UsageError, match=r"process \d of 2 on \S+: early_stopping is judged by the one process"):
+        continuing.run(
+            *folders,
+            tmp_path / "stopped",
+            validation=held_out,
+            machine=Machine(processes=2),
+            early_stopping={"patience": 1},
+        )
 
 
 @pytest.mark.slow
