@@ -162,7 +162,7 @@ def test_bytes_are_those_of_any_number_of_workers_and_any_memory(
 def planted() -> list[Pair]:
     """Pairs at 0.8, pairs from 0.8 to 1, pairs somewhat alike, and pairs just below what is wanted."""
     rng = random.Random(2026)
-    wanted = [0.8] * 200 + [0.8 + 0.17 * n / 200 for n in range(200)] + [0.5 + 0.3 * n / 200 for n in range(200)]
+    wanted = [0.8] * 150 + [0.8 + 0.17 * n / 100 for n in range(100)] + [0.5 + 0.3 * n / 100 for n in range(100)]
     # One word of n in the middle costs ten grams of n: a high similarity takes a long text.
     return [pair(rng, similarity, rng.randrange(60, 120) + int(10 / (1 - similarity))) for similarity in wanted]
 
@@ -178,8 +178,8 @@ def test_recall_and_precision_on_planted_near_duplicates(tmp_path: Path, planted
         if entry.fate == "dropped"
     }
     alike = {frozenset({f"one/{n}", f"other/{n}"}) for n, made in enumerate(planted) if made.similarity >= 0.8}
-    at_08 = {frozenset({f"one/{n}", f"other/{n}"}) for n, made in enumerate(planted[:200])}
-    assert all(0.8 <= made.similarity < 0.84 for made in planted[:200])
+    at_08 = {frozenset({f"one/{n}", f"other/{n}"}) for n, made in enumerate(planted[:150])}
+    assert all(0.8 <= made.similarity < 0.84 for made in planted[:150])
     assert len(caught & at_08) / len(at_08) >= 0.98
     assert len(caught & alike) / len(alike) >= 0.98
     assert len(caught & alike) / len(caught) >= 0.98
