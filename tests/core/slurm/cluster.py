@@ -68,6 +68,9 @@ class Cluster:
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
 
+    def begin(self, *command: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(command, env={**os.environ, **self.variables}, stderr=subprocess.DEVNULL)
+
     def states(self) -> dict[str, str]:
         """Of every job in the queue, by its own number: PENDING, RUNNING, …"""
         listed = self.run("squeue", "--noheader", "--array", "--format=%i %T").split("\n")

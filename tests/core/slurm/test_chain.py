@@ -104,8 +104,11 @@ def test_a_chain_is_paused_stopped_and_goes_on_to_the_same_bytes(tmp_path: Path,
 
     # What Slurm does before the limit (the script asks for it with --signal), at a moment that the test chooses: the
     # script's own process gets the signal. The job leaves a checkpoint and is queued again.
-    cluster.run("scancel", "--batch", "--signal=USR1", f"{training}_1")
+    # scancel itself asks on while the job is being queued again, and nobody waits for that.
+    asking = cluster.begin("scancel", "--batch", "--signal=USR1", f"{training}_1")
     wait(lambda: "this job is queued again" in output(), "the pause")
+    asking.kill()
+    asking.wait()
     (paused,) = (tmp_path / "chained/staging").glob("*/state/paused/step-*")
 
     # Another link goes on where that one was. The kill switch ends it, and all that wait.
