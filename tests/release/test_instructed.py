@@ -107,8 +107,10 @@ def test_every_stage_is_replayed_to_the_bit(made: Build) -> None:
         assert (report.verdict, report.segments_published) == ("identical", 2)
 
 
-def test_without_the_base_the_first_steps_need_it(made: Build, copy: Path) -> None:
+def test_without_base_and_first_state_the_first_steps_need_it(made: Build, copy: Path) -> None:
     shutil.rmtree(copy / "base")
+    assert replay_release(copy, segments=2, seed=0).verdict == "identical"  # from the state before the first step
+    shutil.rmtree(copy / "training/checkpoints/step-00000000")
     with pytest.raises(InputError, match=r"the base .* is not here\n.*--base"):
         replay_release(copy, segments=2, seed=0)
     instructed = made.result.artifacts["instructed"]

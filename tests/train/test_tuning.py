@@ -103,20 +103,18 @@ def logged(staging: Path) -> int:
 def test_killed_at_random_it_ends_in_the_same_bytes(
     kind: str, model: Path, talks: Path, votes: Path, tokenizer_folder: Path, tmp_path: Path
 ) -> None:
-    folders = kind, model, talks if kind == "instruct" else votes, tokenizer_folder
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(*folders, whole).wait() == 0
-    # Between the first and the second checkpoint at the earliest, so that there is something to go on from.
-    steps = [random.randint(12, 58)]
-    for step in steps:
-        process = start(*folders, killed)
-        while logged(killed) < step:
-            assert process.poll() is None, f"ended before step {step} of {steps}"
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    assert start(*folders, killed).wait() == 0
-    assert list_files(killed / "files") == list_files(whole / "files"), f"killed at {steps}"
+    tokens, whole, killed = talks if kind == "instruct" else votes, tmp_path / "whole", tmp_path / "killed"
+    run(kind, model, tokens, tokenizer_folder, whole)
+    # After the first checkpoint, so that there is something to go on from; printed by pytest if the test fails.
+    step = random.randint(12, 58)
+    process = start(kind, model, tokens, tokenizer_folder, killed)
+    while logged(killed) < step:
+        assert process.poll() is None, f"ended before step {step}"
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert start(kind, model, tokens, tokenizer_folder, killed).wait() == 0
+    assert list_files(killed / "files") == list_files(whole / "files"), f"killed at {step}"
 
 
 def test_preferred_answers_become_likelier(
