@@ -59,7 +59,7 @@ def _refuse_other_kernels() -> None:
             f"portable = true needs a process that began with {', '.join(other)}",
             hint=f"`fonderie run` starts one. Elsewhere, begin the process with {settings}.",
         )
-    if not torch.backends.mkl.is_available():
+    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
         raise StepError(
             "portable = true needs a torch that multiplies with MKL, and this one does not",
             hint="Set portable = false, or train on an x86-64 processor.",
