@@ -174,7 +174,7 @@ def _replay(
         return release.findings, None
     from fonderie.audit.replay.replay import replay_release
 
-    report = replay_release(root, segments=request.segments, seed=request.seed, tokens=None, machine=machine)
+    report = replay_release(root, segments=request.segments, seed=request.seed, tokens=(), machine=machine)
     return replayed(release.findings, report), report.model_dump(mode="json")
 
 

@@ -209,8 +209,9 @@ class _Run:
         began, clock, machine = now(), time.monotonic(), self.machine
         out = self.store.stage(key, resumable=call.step.resumable)
         record = out.state / USAGE if call.step.resumable else None
-        where = {"country": machine.country, "watts": machine.watts, "nodes": machine.nodes}
-        usage = Usage(meter_for(machine.device), record, **where)
+        usage = Usage(
+            meter_for(machine.device), record, country=machine.country, watts=machine.watts, nodes=machine.nodes
+        )
         try:
             obeyed = self.tombstones if call.step.obeys_tombstones else ()
             with usage:

@@ -64,7 +64,8 @@ class Cache:
 
     def layer(self, index: int) -> "_Filled":
         """Of one block."""
-        return _Filled(*self.kv_L2BKSD[index], self.length)
+        k_BKSD, v_BKSD = self.kv_L2BKSD[index]
+        return _Filled(k_BKSD, v_BKSD, self.length)
 
     def advance(self, tokens: int) -> None:
         """All blocks have seen so many more."""

@@ -75,10 +75,10 @@ def scored(training: Manifest, manifests: Iterable[Manifest]) -> list[Scored]:
             steps[manifest.key] = int(manifest.statistics.get("steps", 0))
     found: dict[int, list[Score]] = {}
     for manifest in known:
-        (model,) = manifest.inputs.get("model", ()) if len(manifest.inputs.get("model", ())) == 1 else (None,)
-        if model is not None and model.key in steps and manifest.statistics.get("scores"):
+        models = manifest.inputs.get("model", ())
+        if len(models) == 1 and models[0].key in steps and manifest.statistics.get("scores"):
             scores = _SCORES.validate_python(manifest.statistics["scores"])
-            found.setdefault(steps[model.key], []).extend(scores)
+            found.setdefault(steps[models[0].key], []).extend(scores)
     return [Scored(step, scores) for step, scores in sorted(found.items())]
 
 
