@@ -230,9 +230,7 @@ def contents_of(
         sizes={entry.path: entry.size_bytes for entry in index.files if entry.path not in PAGES},
         survey=SURVEY.validate_json(folder.read(SURVEY_FILE)),
         publisher=_publisher(folder),
-        training={
-            name: folder.read(f"{TRAINING}/{name}") for name in READ if f"{TRAINING}/{name}" in folder.files
-        },
+        training={name: folder.read(f"{TRAINING}/{name}") for name in READ if f"{TRAINING}/{name}" in folder.files},
     )
 
 

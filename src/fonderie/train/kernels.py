@@ -18,7 +18,8 @@ class ComputeParameters(Parameters):
     precision: Precision = "fp32"
     """ "bf16" computes products in half the bits: faster on processors with AMX and on GPUs, slower on others.
 
-    On processors, its bits hold for one number of threads only; those of "fp32" for any."""
+    On processors, its bits hold for one number of threads only; those of "fp32" for any, where the context is a
+    multiple of 16 (docs/log/0010-instruct.md)."""
     fp8: bool = False
     """With "bf16", let the blocks' matrices multiply in 8-bit floating point, on GPUs that can (Ada, Hopper and
     later; needs torchao, the extra `gpu`)."""

@@ -107,9 +107,7 @@ def steps_that_saw(model: Artifact, packed: Artifact, stream_tokens: int, start:
     for tokens, order in orders(model):
         if tokens.key == packed.key:
             steps = (
-                order.steps(start, stop)
-                if isinstance(order, Whole)
-                else _steps(order, stream_tokens, start, stop)
+                order.steps(start, stop) if isinstance(order, Whole) else _steps(order, stream_tokens, start, stop)
             )
             found.update(steps)
     return sorted(found)
