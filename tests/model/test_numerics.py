@@ -14,12 +14,12 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def fill():
     torch.empty(16 << 20).fill_(1.0)  # 64 MiB: 16,384 pages
-for _ in range(4):  # the heap grows at first: alignment leaves gaps
+for _ in range(8):  # the heap grows at first, now and then: alignment leaves gaps
     fill()
 before = faults()
-for _ in range(4):
+for _ in range(16):
     fill()
-print((faults() - before) // 4)
+print((faults() - before) // 16)
 """
 
 
@@ -32,4 +32,4 @@ def test_freed_memory_is_kept_unless_the_user_chose_otherwise(setting, kept):
     done = subprocess.run(
         [sys.executable, "-c", FAULTS], env=environment, check=True, capture_output=True, text=True
     )
-    assert (int(done.stdout) < 1000) == kept
+    assert (int(done.stdout) < 4096) == kept
