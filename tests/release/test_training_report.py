@@ -11,9 +11,13 @@ import pytest
 from tests.evaluate.small import RECIPE, Build, build
 
 from fonderie.cli import main
+from fonderie.core.errors import ReleaseError
 from fonderie.core.step import Artifact
 from fonderie.core.store import Store
 from fonderie.evaluate.score import Score
+from fonderie.release.chain import check_lineage
+from fonderie.release.layout import ReleaseIndex
+from fonderie.release.report import gather
 from fonderie.release.training_charts import BINS, HEIGHT, WIDTH, Axis, Curve, Scale, chart, figure, stacked
 from fonderie.release.training_course import courses_of, ended_course, running_course
 from fonderie.release.training_report import Course, Scored, energy_words, training_report
@@ -22,9 +26,11 @@ from fonderie.train.stopping import Measurement
 from fonderie.train.view.mix import Mix, Stretch
 from fonderie.train.view.record import Moment, Outlook
 
-PHASED = RECIPE.replace('duration = "3 steps"\n', "").replace(
-    "checkpoints_kept = 5\n",
-    """checkpoints_kept = "all"
+PHASED = (
+    RECIPE.replace('duration = "3 steps"\n', "")
+    .replace(
+        "checkpoints_kept = 5\n",
+        """checkpoints_kept = "all"
 
 [[base.phases]]
 name = "main"
@@ -40,6 +46,8 @@ step = "evaluate.perplexity"
 inputs = { model = "base@step-4", tokenizer = "bpe", documents = "held" }
 bootstrap = 100
 """,
+    )
+    .replace('samples = "answers" }', 'samples = "answers", course = "early" }')
 )
 
 
@@ -125,6 +133,50 @@ def test_checkpoints_are_scored_at_their_steps(phased: Build) -> None:
     early = {score.source: score for score in course.scored[0].scores if score.language is None}
     row = next(row for row in table.xpath(".//tbody/tr") if row.xpath("./td")[0].text_content() == "4")
     assert row.xpath("./td")[1].text_content() == f"{early['all sources'].value:.4f}"
+
+
+def test_a_release_shows_what_its_checkpoints_scored_and_is_judged_by_its_end_alone(phased: Build) -> None:
+    tree = tree_of((phased.release / "training" / "report.html").read_text())
+    (table,) = [one for one in tree.xpath("//details") if "bits per byte: the figures" in one.text_content()]
+    assert {row.xpath("./td")[0].text_content() for row in table.xpath(".//tbody/tr")} == {"4", "12"}
+    report = json.loads((phased.release / "report.json").read_text())
+    own = phased.result.artifacts["scores"].manifest.statistics["scores"]
+    assert [score["value"] for score in report["scores"]] == [score["value"] for score in own]
+    assert "early" not in {entry["call"] for entry in report["lineage"]}
+
+
+def test_verify_names_a_course_that_is_of_another_training(phased: Build) -> None:
+    index = ReleaseIndex.model_validate_json((phased.release / "release.json").read_bytes())
+    made = [artifact for call, artifact in phased.result.artifacts.items() if call != "release"]
+    manifests = {item.key: item.manifest for item in gather(made)}
+    assert check_lineage(index, manifests) == []
+    (entry,) = index.course
+    (model,) = manifests[entry.key].inputs["model"]
+    strange = manifests[model.key].model_copy(update={"inputs": {"model": [index.tokenizer]}})
+    (problem,) = check_lineage(index, {**manifests, model.key: strange})
+    assert problem.endswith("these scores are of another training")
+
+
+def test_the_course_of_another_training_is_refused(tmp_path: Path) -> None:
+    other = (
+        PHASED.replace('model = "base@step-4"', 'model = "other"')
+        + """
+[other]
+step = "train.pretrain"
+inputs = { tokens = "packed", tokenizer = "bpe" }
+depth = 1
+width = 32
+heads = 2
+kv_heads = 1
+head_size = 16
+hidden = 64
+context = 64
+batch = 2
+duration = "1 step"
+"""
+    )
+    with pytest.raises(ReleaseError, match="the course of another training"):
+        build(tmp_path, other)
 
 
 def test_the_command_writes_a_page_and_says_how_the_training_stands(

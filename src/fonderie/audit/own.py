@@ -21,7 +21,7 @@ from fonderie.release.findings import Evidence, Finding, Level, Outcome, opennes
 from fonderie.release.folder import JSON_LIMIT_BYTES, Folder
 from fonderie.release.hashing import Hashing
 from fonderie.release.layout import BUNDLE_VERSION, FORMAT, INDEX, MANIFESTS, ReleaseIndex
-from fonderie.release.pages import PAGES, in_running_order
+from fonderie.release.pages import PAGES, in_running_order, without_course
 from fonderie.release.records import Report
 from fonderie.release.report import report_of
 from fonderie.release.verify import Verification, verify
@@ -75,7 +75,7 @@ def examine_release(root: Path, machine: Machine | None = None, *, hashing: Hash
     files = {entry.path: entry.sha256 for entry in index.files}
     try:
         manifests, lock = _read(folder)
-        ordered = in_running_order(manifests, lock)
+        ordered = without_course(in_running_order(manifests, lock), index)
         report = report_of(ordered, lock)
         findings = openness_findings(ordered, lock, report, index.licence, files)
     except (ReleaseError, ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -142,6 +142,7 @@ def refuse_early(params: BundleParameters, sources: Mapping[str, tuple[Source, .
         "tokenizer": Port("tokenizer"),
         "scores": Port("scores", many=True, optional=True),
         "samples": Port("samples", many=True, optional=True),
+        "course": Port("scores", many=True, optional=True),
         "gate": Port("gate", optional=True),
     },
     needs_lock=True,
@@ -212,6 +213,7 @@ def _index(inputs: Inputs, params: BundleParameters) -> ReleaseIndex:
         tokenizer=entry(inputs.one("tokenizer")),
         scores=tuple(map(entry, inputs.all("scores"))),
         samples=tuple(map(entry, inputs.all("samples"))),
+        course=tuple(map(entry, inputs.all("course"))),
         gate=next(map(entry, inputs.all("gate")), None),
         lock=entry(inputs.one("lock")),
         tokens=trained.tokens,
@@ -246,6 +248,11 @@ def _trained(model: Artifact, tokenizer: Artifact, params: BundleParameters) -> 
     )
 
 
+def _training_of(model: Artifact) -> str:
+    """The key of the training that a model is the end of, or a checkpoint."""
+    return model.upstream["model"][0].key if model.manifest.step == CHECKPOINT_STEP else model.key
+
+
 def _refuse_other_scores(inputs: Inputs, params: BundleParameters) -> None:
     """Scores are of this model, the gate judges them, and a failure is acknowledged only where there is one."""
     model = inputs.one("model").key
@@ -253,7 +260,15 @@ def _refuse_other_scores(inputs: Inputs, params: BundleParameters) -> None:
         if model not in {artifact.key for artifact in scores.upstream.get("model", ())}:
             raise ReleaseError(
                 f"the release '{params.name}' is given scores of another model, which its card would call its own",
-                hint="Wire the scores of the released model; those of a parent go to the gate's `parent`.",
+                hint="Wire the scores of the released model; those of a parent go to the gate's `parent`, those of "
+                "checkpoints on the way to `course`.",
+            )
+    training = _training_of(inputs.one("model"))
+    for scores in inputs.all("course"):
+        if training not in {_training_of(artifact) for artifact in scores.upstream.get("model", ())}:
+            raise ReleaseError(
+                f"the release '{params.name}' is given the course of another training than that of its model",
+                hint="Wire scores of this training's checkpoints, such as those of 'base@step-400'.",
             )
     for gate in inputs.all("gate"):
         judged = {artifact.key for artifact in gate.upstream["scores"]}

@@ -127,12 +127,29 @@ def check_lineage(index: ReleaseIndex, manifests: Manifests) -> list[str]:
             if manifest and index.model not in [item for group in manifest.inputs.values() for item in group]:
                 problems.append(f"{manifest_name(entry.key)}: these {kind} are of another model")
     problems += _data_problems(index, manifests) + _gate_problems(index, manifests)
-    entries = (index.model, index.tokenizer, index.lock, *index.scores, *index.samples)
+    problems += _course_problems(index, manifests)
+    entries = (index.model, index.tokenizer, index.lock, *index.scores, *index.samples, *index.course)
     entries += (index.gate,) if index.gate else ()
     reached = upstream((entry.key for entry in entries), manifests)
     problems += [
         f"{manifest_name(key)}: nothing in this release was made from it" for key in manifests if key not in reached
     ]
+    return problems
+
+
+def _course_problems(index: ReleaseIndex, manifests: Manifests) -> list[str]:
+    """What was evaluated on the way is of checkpoints of the same training."""
+
+    def training(key: str) -> str | None:
+        found = training_behind(manifests.get(key), manifests)
+        return None if found is None else found.key
+
+    problems = []
+    for entry in index.course:
+        manifest = manifests.get(entry.key)
+        models = manifest.inputs.get("model", ()) if manifest else ()
+        if manifest and training(index.model.key) not in {training(model.key) for model in models}:
+            problems.append(f"{manifest_name(entry.key)}: these scores are of another training")
     return problems
 
 

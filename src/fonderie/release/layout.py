@@ -139,6 +139,8 @@ class ReleaseIndex(BaseModel):
     tokenizer: InputEntry
     scores: tuple[InputEntry, ...] = ()
     samples: tuple[InputEntry, ...] = ()
+    course: tuple[InputEntry, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """Scores of the training's checkpoints, for its report alone: what the released model scores is `scores`."""
     gate: InputEntry | None = None
     """What was demanded of the scores; None if nothing was."""
     i_know_it_failed: Acknowledgement | None = None

@@ -80,7 +80,7 @@ class Written:
 def facts_of(contents: Contents) -> Facts:
     """All that the folder holds, as its pages see it."""
     index, lock = contents.index, contents.lock
-    manifests = in_running_order(contents.manifests, lock)
+    manifests = without_course(in_running_order(contents.manifests, lock), index)
     report = report_of(manifests, lock)
     return Facts(
         index=index,
@@ -129,7 +129,7 @@ def _training_report(contents: Contents, facts: Facts) -> str:
     index = contents.index
     model = next((manifest for manifest in facts.manifests if manifest.key == index.model.key), None)
     call = facts.calls.get(index.model.key, "model")
-    courses = [ended_course(call, model, contents.training.get, facts.manifests)] if model else []
+    courses = [ended_course(call, model, contents.training.get, contents.manifests)] if model else []
     notice = catalogue("common", "en")["draft_page"] if index.status == "draft" else ""
     return training_report(f"{index.name} {index.version}", courses, notice=notice)
 
@@ -144,6 +144,12 @@ def in_running_order(manifests: Sequence[Manifest], lock: Mapping[str, Any]) -> 
     """The order of the lock's calls, which is that of the run; the lock's own manifest last."""
     places = {entry["key"]: place for place, entry in reversed(list(enumerate(lock["calls"].values())))}
     return sorted(manifests, key=lambda manifest: (places.get(manifest.key, len(places)), manifest.key))
+
+
+def without_course(manifests: Sequence[Manifest], index: ReleaseIndex) -> list[Manifest]:
+    """Those that the released model is judged by: what its training scored on the way is for that one's report."""
+    on_the_way = {entry.key for entry in index.course}
+    return [manifest for manifest in manifests if manifest.key not in on_the_way]
 
 
 def _ledger(manifests: Sequence[Manifest], lock: Mapping[str, Any]) -> list[dict[str, Any]]:
