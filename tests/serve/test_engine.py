@@ -58,6 +58,20 @@ def test_an_answer_is_the_same_to_the_bit_alone_and_among_others(model, tokenize
     assert len(alone.logprobs) == 50
 
 
+def test_in_bf16_too_an_answer_is_the_same_alone_and_among_others(tokenizer):
+    config = ModelConfig.from_depth(
+        2, vocabulary=tokenizer.vocabulary, context=512, width=64, head_size=16, init_std=0.2
+    )
+    asked = Request(prompt(tokenizer, QUESTION, 100), 30, Sampling(seed=5), top_logprobs=2)
+    others = [Request(prompt(tokenizer, "Il est là", 3 + 19 * n), 5 + 3 * n, Sampling(seed=n)) for n in range(12)]
+    found = []
+    for requests in ([asked], [*others, asked]):
+        with desk(Decoder(config, seed=0).bfloat16(), tokenizer, prefix_bytes=0) as at:
+            found.append(at.ask(*requests)[-1])
+    assert found[0].logprobs == found[1].logprobs
+    assert len(found[0].logprobs) == 30
+
+
 def test_the_number_of_threads_leaves_the_answer_alone(model, tokenizer):
     asked = Request(prompt(tokenizer, QUESTION), 30, Sampling(seed=1), top_logprobs=0)
     with desk(model, tokenizer) as at:

@@ -24,6 +24,12 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--threads", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
     )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="of products; bf16 is faster where a processor has AMX; default: %(default)s, as it was evaluated",
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda; default: %(default)s")
     parser.add_argument(
         "--i-know-it-failed",
@@ -57,6 +63,7 @@ def _serve(options: argparse.Namespace) -> int:
         limits=Limits(batch=options.batch, waiting=options.waiting),
         threads=options.threads,
         device=options.device,
+        precision=options.precision,
         say=lambda text: screen.print(text, highlight=False, soft_wrap=True),
     )
     return 0

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fonderie.core.digest import digest_file, short
 from fonderie.core.errors import InputError, ReleaseError
@@ -18,6 +19,8 @@ from fonderie.tokens.tokenizer import Tokenizer
 LONGEST_TOKEN_BYTES = 256
 """Of tokenizers whose tokens are not known byte by byte."""
 
+Precision = Literal["fp32", "bf16"]
+
 
 @dataclass(frozen=True)
 class Served:
@@ -27,6 +30,8 @@ class Served:
     """What clients call it: "<name>-<version>" of its release.json."""
     digest: str
     """Of its release.json, which lists every other file; votes and answers are bound to it."""
+    precision: Precision
+    """In which its products are computed."""
     created: int
     """Seconds since 1970 of its release.json's making on this machine, for /v1/models."""
     folder: Path
@@ -54,8 +59,8 @@ class Served:
 
     @property
     def fingerprint(self) -> str:
-        """What must be the same for the same seed to give the same answer: the weights."""
-        return f"fp_{short(self.digest)}"
+        """What must be the same for the same seed to give the same answer: the weights, and their precision."""
+        return f"fp_{short(self.digest)}_{self.precision}"
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token stands for; a special token's name."""
@@ -72,7 +77,15 @@ class Served:
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
 
 
-def open_release(folder: Path, answers: Answers, limits: Limits, *, threads: int, device: str = "cpu") -> Served:
+def open_release(
+    folder: Path,
+    answers: Answers,
+    limits: Limits,
+    *,
+    threads: int,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+) -> Served:
     """Load a release and start its engine; ReleaseError or InputError if it is none.
 
     Whether it may be shown to people is asked of `fonderie.release.gate` before.
@@ -86,7 +99,8 @@ def open_release(folder: Path, answers: Answers, limits: Limits, *, threads: int
         index = ReleaseIndex.model_validate_json(path.read_bytes())
     except ValueError as error:
         raise ReleaseError(f"{path} is no index of a release: {str(error)[:200]}") from error
-    tokenizer, model = Tokenizer(folder), load_pretrained(folder, device=device).float()
+    tokenizer, model = Tokenizer(folder), load_pretrained(folder, device=device)
+    model = model.bfloat16() if precision == "bf16" else model.float()
     grammars = Grammars(folder, model.config.vocabulary, tokenizer.eos)
     try:
         pieces = Spelling.read((folder / "tokenizer.json").read_bytes()).pieces
@@ -96,6 +110,7 @@ def open_release(folder: Path, answers: Answers, limits: Limits, *, threads: int
     return Served(
         name=f"{index.name}-{index.version}",
         digest=digest_file(path),
+        precision=precision,
         created=int(path.stat().st_mtime),
         folder=folder,
         index=index,

@@ -14,6 +14,8 @@ Array = npt.NDArray[np.float32]
 @njit(nogil=True, error_model="numpy", cache=True, fastmath={"reassoc", "contract", "nsz"})
 def attend(  # noqa: PLR0917
     q_NHD: Array,
+    new_k_NKD: Array,
+    new_v_NKD: Array,
     k_NKSD: Array,
     v_NKSD: Array,
     lengths_N: npt.NDArray[np.int64],
@@ -22,6 +24,7 @@ def attend(  # noqa: PLR0917
 ) -> None:
     """Softmax attention of each query, scaled already, over its keys 0 to its length, the last `window` of them.
 
+    The new keys and values are put at each request's length first.
     Query head h reads key-value head h // (H / K), as everywhere in this project.
     """
     N, H, D = q_NHD.shape
@@ -30,6 +33,7 @@ def attend(  # noqa: PLR0917
     for n in range(N):
         stop = lengths_N[n] + 1
         start = max(0, stop - window)
+        k_NKSD[n, :, stop - 1], v_NKSD[n, :, stop - 1] = new_k_NKD[n], new_v_NKD[n]
         for h in range(H):
             q, k, v, y = q_NHD[n, h], k_NKSD[n, h // group], v_NKSD[n, h // group], y_NHD[n, h]
             highest = np.float32(-np.inf)

@@ -3,9 +3,9 @@
 An answer must not depend on its neighbours, to the bit. So every tensor that a request's numbers pass through has a
 shape that does not depend on them either, or only in ways that leave its bits alone:
 - prompts are read alone, in chunks of `CHUNK` tokens counted from their start, the last one filled up;
-- going on, the matrix products have a multiple of `ROWS` rows: from 16 rows on, a row of MKL's and oneDNN's fp32
-  products is the same whatever their number (fewer take other kernels); `steady_rows` checks it for the weights at
-  hand, and where it does not hold there are always as many rows as slots;
+- going on, the matrix products have a multiple of so many rows that the bits of one are the same whatever their
+  number: 1 with weights packed in bf16, 16 in fp32, whose products of fewer rows take other kernels. `steady_rows`
+  finds it for the weights at hand, and where nothing holds there are always as many rows as slots;
 - attention reads a request's own keys and no others, in a loop of its own (kernel.py); on a GPU it is masked, and
   there nothing is promised to the bit.
 
@@ -23,9 +23,9 @@ from torch.nn import functional
 
 from fonderie.model.transformer import Decoder
 from fonderie.serve.engine.kernel import attend
+from fonderie.serve.engine.packed import Product, pack
 
 CHUNK = 64
-ROWS = 16
 
 
 class Room(Protocol):
@@ -61,7 +61,8 @@ class Slots:
         # On a processor in fp32 whatever the weights are: the kernel reads no other.
         kept = torch.float32 if like.device.type == "cpu" else like.dtype
         self.kv_L2NKSD = torch.zeros(shape, dtype=kept, device=like.device)
-        self.steady = steady_rows(model)
+        self._head = Product(model.output_weight)
+        self.rows = steady_rows([*pack(model.blocks), self._head], most=count) or count
 
     def read(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
         """Read a chunk of one prompt, from position `start` on, a multiple of `CHUNK`; returns its x_CW."""
@@ -76,7 +77,7 @@ class Slots:
         A slot that is idle, or whose prompt is being read, is given any token: what it writes lies at its length,
         where the next token overwrites it.
         """
-        rows = math.ceil((len(tokens) if self.steady else self.count) / ROWS) * ROWS
+        rows = math.ceil(len(tokens) / self.rows) * self.rows
         device = self.kv_L2NKSD.device
         ids_R1 = torch.zeros(rows, 1, dtype=torch.long, device=device)
         ids_R1[: len(tokens), 0] = torch.tensor(tokens, device=device)
@@ -85,9 +86,9 @@ class Slots:
 
     def logits(self, x_RW: Tensor) -> Tensor:
         """The logits of any number of rows, fp32, on the CPU."""
-        rows = math.ceil(len(x_RW) / ROWS) * ROWS
+        rows = math.ceil(len(x_RW) / self.rows) * self.rows
         padded = functional.pad(x_RW, (0, 0, 0, rows - len(x_RW)))
-        return functional.linear(padded, self.model.output_weight)[: len(x_RW)].float().cpu()
+        return self._head(padded)[: len(x_RW)].float().cpu()
 
     def copied(self, slot: int, start: int) -> Tensor:
         """Keys and values of one chunk, [L, 2, K, C, D]."""
@@ -145,18 +146,20 @@ class _Step:
     def attend(self, q_BTHD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int | None) -> Tensor:
         count = len(self._lengths_N)
         k_NKSD, v_NKSD = self._slots.kv_L2NKSD[self._index, :, :count]
-        k_NKSD[self._slot_N, :, self._lengths_N] = k_BKTD[:count, :, 0].to(k_NKSD.dtype)
-        v_NKSD[self._slot_N, :, self._lengths_N] = v_BKTD[:count, :, 0].to(v_NKSD.dtype)
+        new_k_NKD, new_v_NKD = k_BKTD[:count, :, 0].to(k_NKSD.dtype), v_BKTD[:count, :, 0].to(v_NKSD.dtype)
         _, _, H, D = q_BTHD.shape
         y_RTC = q_BTHD.new_zeros(self._rows, 1, H * D)
         if q_BTHD.device.type == "cpu":
             q_NHD = q_BTHD[:count, 0].float() * D**-0.5
             y_NHD = torch.empty_like(q_NHD)
             far = self._slots.capacity if window is None else window
+            new_k, new_v = new_k_NKD.contiguous().numpy(), new_v_NKD.contiguous().numpy()
             k, v, lengths = k_NKSD.numpy(), v_NKSD.numpy(), self._lengths_N.numpy()
-            attend(q_NHD.numpy(), k, v, lengths, far, y_NHD.numpy())
+            attend(q_NHD.numpy(), new_k, new_v, k, v, lengths, far, y_NHD.numpy())
             y_RTC[:count, 0] = y_NHD.flatten(1)
         else:
+            k_NKSD[self._slot_N, :, self._lengths_N] = new_k_NKD
+            v_NKSD[self._slot_N, :, self._lengths_N] = new_v_NKD
             q_NHTD, seen = q_BTHD[:count].transpose(1, 2), self._seen(k_NKSD.shape[2], window)
             y_NHTD = functional.scaled_dot_product_attention(
                 q_NHTD, k_NKSD, v_NKSD, attn_mask=seen, enable_gqa=True
@@ -178,16 +181,20 @@ class _Step:
 
 
 @torch.inference_mode()
-def steady_rows(model: Decoder, most: int = 4 * ROWS) -> bool:
-    """Whether a row of every weight's product is the same in 16 rows and in more of them, on this machine."""
-    weights = [*model.blocks[0].parameters(), model.output_weight]
+def steady_rows(products: Sequence[Product], most: int) -> int | None:
+    """1 or 16: in products of multiples of so many rows, a row has the same bits. None if neither holds.
+
+    On this machine, for these weights, and up to `most` rows.
+    """
     generator = torch.Generator().manual_seed(0)
-    for weight in weights:
-        if weight.ndim != 2:
-            continue
-        x = torch.randn(most, weight.shape[1], generator=generator).to(weight.device, weight.dtype)
-        few = functional.linear(x[:ROWS], weight)
-        for rows in range(2 * ROWS, most + 1, ROWS):
-            if not torch.equal(functional.linear(x[:rows], weight)[:ROWS], few):
-                return False
-    return True
+    for least in (1, 16):
+        counts = range(least, max(most, least) + 1, least)
+        if all(_steady(product, counts, generator) for product in products):
+            return least
+    return None
+
+
+def _steady(product: Product, counts: Sequence[int], generator: torch.Generator) -> bool:
+    x = torch.randn(counts[-1], product.like.shape[1], generator=generator).to(product.like)
+    first = product(x[: counts[0]])[0]
+    return all(torch.equal(product(x[:count])[0], first) for count in counts[1:])
