@@ -14,6 +14,7 @@ from fonderie.core.document import read_documents, shard_paths
 from fonderie.core.ledger import read_ledger
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.loader import Batches
+from fonderie.train.ramp import BatchSizes
 
 TINY = Path(__file__).with_name("tiny.toml")
 
@@ -122,7 +123,9 @@ def test_why_follows_a_document_to_the_steps_that_saw_it(store: Path) -> None:
     (place,) = trail["tokens"]
     assert (place["call"], place["first"], place["length"]) == ("shards", extent.start, extent.length)
     derived = json.loads((made_by(store, "train.pretrain") / "parameters.json").read_bytes())
-    batches = Batches(stream, context=64, batch=4, seed=derived["training"]["shuffle_seed"])
+    batches = Batches(
+        stream, context=64, sizes=BatchSizes(4), seed=derived["training"]["phases"][0]["shuffle_seed"]
+    )
     expected = [
         step
         for step in range(1, 41)

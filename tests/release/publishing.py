@@ -9,11 +9,12 @@ from typing import Any
 from tests.evaluate.small import RECIPE, Build, build
 
 from fonderie.core.manifest import Manifest, list_files
-from fonderie.release.layout import ReleaseIndex
+from fonderie.release.layout import TRAINING, ReleaseIndex
 from fonderie.release.legal import Dossier
 from fonderie.release.pages import ATTRIBUTIONS, PAGES, SAMPLES, Contents, dossier_of
 from fonderie.release.publisher import parse_publisher
 from fonderie.release.survey import SURVEY
+from fonderie.release.training_course import READ
 
 # An address that is not one of those reserved for examples: these count as placeholders.
 CONTACT = "contact@fonderie-essai.fr"
@@ -99,6 +100,9 @@ def contents_of(release: Path) -> Contents:
         sizes={entry.path: entry.size_bytes for entry in entries},
         survey=SURVEY.validate_json((release / "survey.json").read_bytes()),
         publisher=parse_publisher(file.read_text(encoding="utf-8"), "publisher.toml") if file.exists() else None,
+        training={
+            name: (release / TRAINING / name).read_bytes() for name in READ if (release / TRAINING / name).exists()
+        },
     )
 
 

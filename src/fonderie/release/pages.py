@@ -129,7 +129,8 @@ def _training_report(contents: Contents, facts: Facts) -> str:
     index = contents.index
     model = next((manifest for manifest in facts.manifests if manifest.key == index.model.key), None)
     call = facts.calls.get(index.model.key, "model")
-    courses = [ended_course(call, model, contents.training.get, contents.manifests)] if model else []
+    everything = in_running_order(contents.manifests, contents.lock)
+    courses = [ended_course(call, model, contents.training.get, everything)] if model else []
     notice = catalogue("common", "en")["draft_page"] if index.status == "draft" else ""
     return training_report(f"{index.name} {index.version}", courses, notice=notice)
 

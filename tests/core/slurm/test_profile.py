@@ -80,7 +80,7 @@ def test_a_script_asks_for_what_the_profile_says_and_becomes_the_link(tmp_path: 
 
 def test_what_comes_before_the_training_is_prepared_and_nothing_after_it() -> None:
     recipe = load_recipe(RECIPES / "demo.toml", [], find_step)
-    assert preparations(recipe, recipe.names_until(None)) == ["held_out", "shards"]
+    assert preparations(recipe, recipe.names_until(None)) == ["held_out", "shards", "asked"]
 
 
 def test_processes_follow_from_the_site(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from fonderie.core.document import Document
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.core.step import CallName, Inputs, Output, Parameters, step
+from fonderie.corpus.tombstones import load_tombstones
 from fonderie.corpus.transform import keep, write_shard
 from fonderie.evaluate.french import agreement, arithmetic, identity, premises
 from fonderie.evaluate.french.items import Item
@@ -37,16 +38,25 @@ class FrenchItemsParameters(Parameters):
     """The name of this set in documents and in the ledger of corpus.decontaminate."""
 
 
-@step("evaluate.french_items", version=1, parameters=FrenchItemsParameters, produces="documents")
+@step(
+    "evaluate.french_items",
+    version=1,
+    parameters=FrenchItemsParameters,
+    produces="documents",
+    obeys_tombstones=True,
+)
 def french_items(inputs: Inputs, params: FrenchItemsParameters, out: Output, machine: Machine) -> None:  # noqa: ARG001
     """Compose the items of each suite, as documents; corpus.decontaminate takes them as an evaluation set."""
+    tombstones = load_tombstones(inputs.tombstones)
     made = compose_items(params.suites, params.items, params.seed, params.model_name)
 
     def documents() -> Iterator[Document]:
         for number, item in enumerate(made):
             yield item.document(params.source, number)
 
-    write_shard(out.path, 0, ((document, keep(document)) for document in documents()))
+    write_shard(
+        out.path, 0, ((document, tombstones.refuse(document) or keep(document)) for document in documents())
+    )
     out.statistics["items"] = dict.fromkeys(params.suites, params.items)
     out.statistics["synthetic"] = "composed by the grammars in fonderie.evaluate.french, no model involved"
 
