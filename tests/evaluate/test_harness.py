@@ -16,7 +16,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.recipe import find_sources
 from fonderie.core.step import Artifact, Output
 from fonderie.evaluate.harness.step import HarnessParameters, harness
-from fonderie.evaluate.harness.tasks import check_tasks, read_tasks
+from fonderie.evaluate.harness.tasks import check_tasks, no_network, read_tasks
 from fonderie.evaluate.score import outcomes_of, read_outcomes, read_scores
 from fonderie.model.convert import load_pretrained
 from fonderie.tokens.tokenizer import Tokenizer
@@ -217,3 +217,20 @@ def test_an_unknown_task_is_named(tasks: Path) -> None:
     with pytest.raises(InputError, match="no task 'gsm8k'") as caught:
         check_tasks(read_tasks(sources), ("gsm8k",), sources, code=False)
     assert "choose_verb" in caught.value.hint
+
+
+def test_the_network_is_forbidden_while_tasks_run_and_not_after() -> None:
+    import datasets
+    import huggingface_hub.constants
+
+    def forbidden() -> list[bool]:
+        return [
+            datasets.config.HF_DATASETS_OFFLINE,
+            datasets.config.HF_HUB_OFFLINE,
+            huggingface_hub.constants.HF_HUB_OFFLINE,
+        ]
+
+    before = forbidden()
+    with no_network():
+        assert forbidden() == [True] * 3
+    assert forbidden() == before == [False] * 3

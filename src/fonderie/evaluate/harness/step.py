@@ -15,7 +15,7 @@ from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, Source, SourceFiles, step
 from fonderie.evaluate.harness.scores import outcomes, scores, write_samples
-from fonderie.evaluate.harness.tasks import check_tasks, load_tasks, read_tasks, refuse_missing_library
+from fonderie.evaluate.harness.tasks import check_tasks, load_tasks, no_network, read_tasks, refuse_missing_library
 from fonderie.evaluate.score import write_scores
 
 
@@ -111,12 +111,12 @@ def _evaluate(model: Any, params: HarnessParameters, sources: tuple[Source, ...]
     from lm_eval.evaluator import evaluate
 
     files = read_tasks(sources)
-    tasks = load_tasks(files, params.run, sources, out.state, shots=params.shots, seed=params.seed)
     state = random.getstate()
-    random.seed(params.seed)  # tasks that draw while they put a question draw alike
     try:
         # Its own bars go to a buffer: ours are drawn on the console.
-        with redirect_stderr(io.StringIO()):
+        with no_network(), redirect_stderr(io.StringIO()):
+            tasks = load_tasks(files, params.run, sources, out.state, shots=params.shots, seed=params.seed)
+            random.seed(params.seed)  # tasks that draw while they put a question draw alike
             found = evaluate(
                 model,
                 tasks,

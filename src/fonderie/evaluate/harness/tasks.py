@@ -7,7 +7,8 @@ folder or run Python is refused by name.
 
 import importlib.util
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -163,13 +164,12 @@ def load_tasks(
 ) -> dict[str, Any]:
     """lm-eval's own objects of the tasks asked for, from a copy of the folder; nothing is fetched.
 
-    `shots` replaces what the tasks say themselves, also where they say 0.
+    `shots` replaces what the tasks say themselves, also where they say 0. Call it within `no_network`.
     """
     from lm_eval.tasks import TaskManager
     from lm_eval.tasks._index import Kind
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    _stay_here()
     folder = scratch / "tasks"
     for source in sources:
         target = folder / source.name
@@ -200,11 +200,26 @@ def load_tasks(
     return loaded
 
 
-def _stay_here() -> None:
-    """Forbid the libraries to go to the network, and to print bars."""
+@contextmanager
+def no_network() -> Iterator[None]:
+    """Forbid the libraries to go to the network, and to print bars, for as long as the block lasts."""
     import datasets
     import huggingface_hub.constants
 
-    datasets.config.HF_DATASETS_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-    huggingface_hub.constants.HF_HUB_OFFLINE = True
+    switches = (
+        (datasets.config, "HF_DATASETS_OFFLINE"),
+        (datasets.config, "HF_HUB_OFFLINE"),
+        (huggingface_hub.constants, "HF_HUB_OFFLINE"),
+    )
+    before = [getattr(module, name) for module, name in switches]
+    bars = datasets.is_progress_bar_enabled()
+    for module, name in switches:
+        setattr(module, name, True)
     datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        for (module, name), value in zip(switches, before, strict=True):
+            setattr(module, name, value)
+        if bars:
+            datasets.enable_progress_bars()
