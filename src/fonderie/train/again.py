@@ -16,7 +16,7 @@ from fonderie.train.continued import Continuation, continue_parameters
 from fonderie.train.instruct import Instruction, instruct_parameters
 from fonderie.train.prefer import Preferring, prefer_parameters
 from fonderie.train.settings import Settings
-from fonderie.train.training import Training, parameters_of
+from fonderie.train.training import Training, pretrain_parameters
 from fonderie.train.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class _Kind:
 
 _KINDS: Mapping[str, _Kind] = {
     pretrain.NAME: _Kind(
-        parameters_of,
+        pretrain_parameters,
         lambda commitment, tokens, beside: Training.committed(commitment, tokens, beside.base),
     ),
     continued.NAME: _Kind(

@@ -26,6 +26,7 @@ from fonderie.core.files import sync_folder, write_atomically
 from fonderie.core.machine import Machine
 from fonderie.core.step import Output
 from fonderie.model.config import ForeignConfig, ModelConfig
+from fonderie.tokens.shards import ShardIndex
 from fonderie.train.batch import Batch
 from fonderie.train.commitment import COMMITMENT, LOG, Commitment, LogLine, read_log
 from fonderie.train.curve import loss_curve
@@ -75,6 +76,13 @@ class Trainable(Protocol):
 
     def derived(self) -> dict[str, Any]:
         """Every setting of the training, for parameters.json."""
+
+
+def saving(index: ShardIndex) -> "Callable[[LanguageModel, Path], None]":
+    """How final weights are written: with the ids that begin and end the texts of these tokens."""
+    from fonderie.model.convert import save_pretrained
+
+    return partial(save_pretrained, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)
 
 
 def train_committed(

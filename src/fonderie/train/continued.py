@@ -13,11 +13,9 @@ every later checkpoint; a training of an adapter needs the base for any of it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-
-from pydantic import ValidationError
 
 from fonderie.core.digest import digest_file
 from fonderie.core.errors import InputError, UsageError
@@ -25,24 +23,21 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Port, step
 from fonderie.model.config import ForeignConfig, ModelConfig
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.batch import Batch
-from fonderie.train.commitment import COMMITMENT, Commitment, phase_data
-from fonderie.train.committed import train_committed
+from fonderie.train.commitment import Commitment, phase_data
+from fonderie.train.committed import saving, train_committed
 from fonderie.train.continued_parameters import ContinueParameters, fits
 from fonderie.train.kernels import settle_for
 from fonderie.train.loader import Batches
 from fonderie.train.parallel.launch import shared_out
 from fonderie.train.plan import Plan
 from fonderie.train.pretrain import streams_of
-from fonderie.train.training import derived_phases, read_phases
+from fonderie.train.training import OnBase, Phased, parameters_of, read_phases
 from fonderie.train.view.mix import mix_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.optim import Optimizer
 
     from fonderie.model.language_model import LanguageModel
-    from fonderie.train.loop import Part
     from fonderie.train.validation import Stopping
 
 NAME = "train.continue"
@@ -50,8 +45,12 @@ VERSION = 1
 LORA_FLOPS_FORMULA = "4 N + 6 n + 12 L H Q T per token: no gradients of the N frozen weights, n in the adapter"
 
 
+continue_parameters = partial(parameters_of, kind=ContinueParameters, what="continuation")
+"""The parameters that a commitment names; InputError if they are those of no continuation."""
+
+
 @dataclass(frozen=True)
-class Continuation:
+class Continuation(Phased, OnBase):
     """Sizes, data order and plan of a training that goes on from a base."""
 
     params: ContinueParameters
@@ -78,11 +77,6 @@ class Continuation:
         streams = [TokenStream.open(folder) for folder in tokens]
         seeds = [data.shuffle_seed for data in commitment.data]
         return cls.of(continue_parameters(commitment), streams, seeds, base)
-
-    def batches(self, step: int) -> Batch:
-        """The batch of a step, counted through the phases."""
-        number, own = self.plan.place(step)
-        return self.data[number](own)
 
     @cached_property
     def config(self) -> ModelConfig | ForeignConfig:
@@ -152,33 +146,6 @@ class Continuation:
                 f"the base is a {config.family}, which transformers computes, and it does no {', no '.join(wrong)}",
                 hint="Families that our decoder computes can: llama, mistral, olmo2, qwen2, qwen3.",
             )
-
-    @property
-    def _base(self) -> Path:
-        if self.base is None:
-            raise InputError(
-                "the base that this training goes on from is not here", hint="Give its folder: --base."
-            )
-        return self.base
-
-    def objective(self, model: "LanguageModel", part: "Part", plan: Plan) -> "Tensor":
-        """The loss of a part of a batch, summed over the targets that count."""
-        from fonderie.train.loop import next_token
-
-        return next_token(model, part, plan)
-
-    def count(self, batch: Batch) -> int:
-        """What the summed loss of a batch is divided by."""
-        return batch.counted
-
-    def derived(self) -> dict[str, Any]:
-        """Every setting, those included that follow from the tokens."""
-        return {
-            **self.params.model_dump(mode="json", exclude={"phases"}),
-            "steps": self.plan.steps,
-            "tokens": self.plan.tokens,
-            "phases": derived_phases(self.plan, self.data),
-        }
 
 
 @step(
@@ -253,7 +220,6 @@ def _save(
     model: "LanguageModel", folder: Path, training: Continuation, stopping: "Stopping | None", *, base_name: str
 ) -> None:
     """Write the final weights: those of the best measurement, with the adapter merged."""
-    from fonderie.model.convert import save_pretrained
     from fonderie.train import checkpoint
     from fonderie.train.journal import CHECKPOINTS
     from fonderie.train.lora import Adapted, merged, save_adapter
@@ -267,8 +233,7 @@ def _save(
     if isinstance(model, Adapted):
         save_adapter(model, folder, base_name=base_name)
         model = merged(model)
-    index = training.data[0].stream.index
-    save_pretrained(model, folder, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)
+    saving(training.data[0].stream.index)(model, folder)
 
 
 def _lora_flops(training: Continuation, out: Output) -> dict[str, Any]:
@@ -280,12 +245,3 @@ def _lora_flops(training: Continuation, out: Output) -> dict[str, Any]:
         "flops": out.statistics["flops"] - saved * tokens,
         "flops_formula": LORA_FLOPS_FORMULA,
     }
-
-
-def continue_parameters(commitment: Commitment) -> ContinueParameters:
-    """The parameters that a commitment names; InputError if they are those of no continuation."""
-    try:
-        return ContinueParameters.model_validate(commitment.parameters)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise InputError(f"{COMMITMENT}: no continuation has these parameters: {first['msg']}") from error

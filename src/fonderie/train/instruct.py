@@ -6,31 +6,29 @@ that verify recomputes it, batch by batch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pydantic import PositiveFloat, ValidationError
+from pydantic import PositiveFloat
 
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Port, step
 from fonderie.tokens.examples import conversations_in
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.batch import Batch
-from fonderie.train.commitment import COMMITMENT, Commitment
-from fonderie.train.committed import train_committed
+from fonderie.train.commitment import Commitment
+from fonderie.train.committed import saving, train_committed
 from fonderie.train.duration import Share
 from fonderie.train.kernels import settle_for
 from fonderie.train.parallel.launch import shared_out
-from fonderie.train.plan import Plan
+from fonderie.train.training import NextToken, parameters_of
 from fonderie.train.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.optim import Optimizer
 
     from fonderie.model.language_model import LanguageModel
-    from fonderie.train.loop import Part
 
 NAME = "train.instruct"
 VERSION = 1
@@ -52,8 +50,12 @@ class InstructParameters(TuningSettings):
     on, so that it forgets less."""
 
 
+instruct_parameters = partial(parameters_of, kind=InstructParameters, what="instruction")
+"""The parameters that a commitment names; InputError if they are those of no instruction."""
+
+
 @dataclass(frozen=True)
-class Instruction(Tuning):
+class Instruction(NextToken, Tuning):
     """Sizes, conversations and plan of an instruction."""
 
     params: InstructParameters
@@ -85,16 +87,6 @@ class Instruction(Tuning):
             )
         return model, optimizer
 
-    def objective(self, model: "LanguageModel", part: "Part", plan: Plan) -> "Tensor":
-        """The loss of a part of a batch, summed over the assistant's tokens."""
-        from fonderie.train.loop import next_token
-
-        return next_token(model, part, plan)
-
-    def count(self, batch: Batch) -> int:
-        """The assistant's tokens in a batch."""
-        return batch.counted
-
 
 @step(
     NAME,
@@ -107,26 +99,10 @@ class Instruction(Tuning):
 @shared_out
 def instruct(inputs: Inputs, params: InstructParameters, out: Output, machine: Machine) -> None:
     """Teach a base to answer, from conversations; statistics count them, and the assistant's tokens."""
-    from fonderie.model.convert import save_pretrained
-
     settle_for(params, machine)
     stream = TokenStream.open(inputs.one("tokens").path)
     special = special_of(inputs.one("tokenizer"), stream)
     draft = promise(NAME, VERSION, inputs, params, special=special)
     training = Instruction.of(params, stream, draft, inputs.one("model").path)
-    index = stream.index
-
-    def save(model: "LanguageModel", folder: Path) -> None:
-        save_pretrained(model, folder, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)
-
     out.statistics.update(training.statistics())
-    train_committed(training, draft, out, machine, save=save)
-
-
-def instruct_parameters(commitment: Commitment) -> InstructParameters:
-    """The parameters that a commitment names; InputError if they are those of no instruction."""
-    try:
-        return InstructParameters.model_validate(commitment.parameters)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise InputError(f"{COMMITMENT}: no instruction has these parameters: {first['msg']}") from error
+    train_committed(training, draft, out, machine, save=saving(stream.index))

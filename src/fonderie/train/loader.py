@@ -9,7 +9,7 @@ from fonderie.core.errors import InputError
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.batch import Batch
 from fonderie.train.goldfish import counted
-from fonderie.train.order import permute
+from fonderie.train.order import taken
 from fonderie.train.ramp import BatchSizes
 
 
@@ -46,14 +46,7 @@ class Batches:
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """The numbers of the sequences of one step."""
-        taken = np.arange(self.sizes.until(step - 1), self.sizes.until(step))
-        epochs, positions = np.divmod(taken, self.sequences)
-        return np.concatenate(
-            [
-                permute(positions[epochs == epoch], self.sequences, self.seed, int(epoch))
-                for epoch in np.unique(epochs)
-            ]
-        )
+        return taken(self.sizes.until(step - 1), self.sizes.until(step), self.sequences, self.seed)
 
     def __call__(self, step: int) -> Batch:
         """The batch of one step."""

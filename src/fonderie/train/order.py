@@ -55,6 +55,12 @@ def position_of(sequence: int | NDArray[Any], n: int, seed: int, epoch: int) -> 
     return _walk(sequence, n, backward)
 
 
+def taken(first: int, last: int, n: int, seed: int) -> NDArray[np.int64]:
+    """The sequences at positions `first` to before `last`, counted through epochs of n, each in its own order."""
+    epochs, positions = np.divmod(np.arange(first, last), n)
+    return np.concatenate([permute(positions[epochs == epoch], n, seed, int(epoch)) for epoch in np.unique(epochs)])
+
+
 def _walk(index: int | NDArray[Any], n: int, step: _Step) -> int | NDArray[np.int64]:
     start = np.atleast_1d(np.asarray(index))
     if start.size and not (start.min() >= 0 and start.max() < n):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fonderie.tokens.examples import Examples
 from fonderie.train.batch import Batch
-from fonderie.train.order import permute, position_of
+from fonderie.train.order import position_of, taken
 from fonderie.train.ramp import BatchSizes
 
 
@@ -93,14 +93,7 @@ class PackedBatches:
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """The numbers of the sequences of one step, counted from 1."""
-        taken = np.arange(self.sizes.until(step - 1), self.sizes.until(step))
-        epochs, positions = np.divmod(taken, self.sequences)
-        return np.concatenate(
-            [
-                permute(positions[epochs == epoch], self.sequences, self.seed, int(epoch))
-                for epoch in np.unique(epochs)
-            ]
-        )
+        return taken(self.sizes.until(step - 1), self.sizes.until(step), self.sequences, self.seed)
 
     def __call__(self, step: int) -> Batch:
         """The batch of one step."""

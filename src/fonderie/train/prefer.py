@@ -11,12 +11,13 @@ the conversation, less that under the base (equation 7 of the paper); that of a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from fonderie.core.digest import digest_file
 from fonderie.core.errors import InputError, StoreError
@@ -27,13 +28,13 @@ from fonderie.tokens.examples import pairs_in
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.batch import Batch
 from fonderie.train.commitment import COMMITMENT, REFERENCE, Commitment
-from fonderie.train.committed import train_committed
+from fonderie.train.committed import saving, train_committed
 from fonderie.train.duration import Share
 from fonderie.train.kernels import settle_for
 from fonderie.train.parallel.launch import shared_out
 from fonderie.train.plan import Plan
 from fonderie.train.schedule import Kind
-from fonderie.train.training import read_commitment
+from fonderie.train.training import parameters_of, read_commitment
 from fonderie.train.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class PreferParameters(TuningSettings):
         if self.z_loss:
             raise ValueError("z_loss means nothing for preferences: their loss has no normaliser of its own")
         return self
+
+
+prefer_parameters = partial(parameters_of, kind=PreferParameters, what="training on preferences")
+"""The parameters that a commitment names; InputError if they are those of no training on preferences."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,6 @@ class Preferring(Tuning):
 @shared_out
 def prefer(inputs: Inputs, params: PreferParameters, out: Output, machine: Machine) -> None:
     """Teach a base which of two answers people prefer (DPO); statistics say how often it then prefers it too."""
-    from fonderie.model.convert import save_pretrained
     from fonderie.train.parallel.spread import current
 
     settle_for(params, machine)
@@ -165,10 +169,9 @@ def prefer(inputs: Inputs, params: PreferParameters, out: Output, machine: Machi
     # One process computes it, however many train.
     reference, digest = current().from_first(lambda: _reference(training, out, machine))
     draft, training = draft.model_copy(update={"reference": digest}), training.knowing(reference)
-    index = stream.index
 
     def save(model: "LanguageModel", folder: Path) -> None:
-        save_pretrained(model, folder, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)
+        saving(stream.index)(model, folder)
         out.statistics["preferences"] = _preferred(training, model, reference, machine)
 
     out.statistics.update(training.statistics())
@@ -246,14 +249,3 @@ def _preferred(
         "margin_nats": round(float(margins.mean()), 4),
         "of": "the pairs that it was trained on, log-probabilities against the base",
     }
-
-
-def prefer_parameters(commitment: Commitment) -> PreferParameters:
-    """The parameters that a commitment names; InputError if they are those of no training on preferences."""
-    try:
-        return PreferParameters.model_validate(commitment.parameters)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise InputError(
-            f"{COMMITMENT}: no training on preferences has these parameters: {first['msg']}"
-        ) from error

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fonderie.core.digest import digest_file
@@ -11,7 +10,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact, Inputs, Output, Port, step
 from fonderie.tokens.shards import ShardIndex, TokenStream
 from fonderie.train.commitment import Commitment, phase_data
-from fonderie.train.committed import train_committed
+from fonderie.train.committed import saving, train_committed
 from fonderie.train.kernels import settle_for
 from fonderie.train.parallel.launch import shared_out
 from fonderie.train.parameters import PretrainParameters
@@ -20,7 +19,7 @@ from fonderie.train.training import Training
 from fonderie.train.view.mix import mix_of
 
 if TYPE_CHECKING:
-    from fonderie.model.language_model import LanguageModel
+    pass
 
 NAME = "train.pretrain"
 VERSION = 3
@@ -53,21 +52,17 @@ def pretrain(inputs: Inputs, params: PretrainParameters, out: Output, machine: M
 
     With an input `model`, such as "other@step-0", it begins from those weights instead of drawn ones.
     """
-    from fonderie.model.convert import save_pretrained
 
     settle_for(params, machine)
     tokenizer = inputs.one("tokenizer")
     streams = streams_of(inputs, params, tokenizer)
-    index = streams[0].index
     draft = _promise(params, streams, digest_file(tokenizer.path / "tokenizer.json"))
     training = Training.of(params, streams, [data.shuffle_seed for data in draft.data])
     for given in inputs.all("model"):
         draft = draft.model_copy(update={"base": given.digest})
         training = replace(training, drawn=False, initial=given.path)
 
-    def save(model: "LanguageModel", folder: Path) -> None:
-        save_pretrained(model, folder, bos=index.bos, eos=(index.eos, index.end), pad=index.eos)
-
+    save = saving(streams[0].index)
     train_committed(training, draft, out, machine, save=save, mix=mix_of(training.plan, training.data))
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -25,9 +26,63 @@ if TYPE_CHECKING:
     from fonderie.model.language_model import LanguageModel
     from fonderie.train.loop import Part
 
+AnyParameters = TypeVar("AnyParameters", bound=Settings)
+
+
+class NextToken:
+    """What a training learns from: each token after those before it, where it counts."""
+
+    def objective(self, model: "LanguageModel", part: "Part", plan: Plan) -> "Tensor":
+        """The loss of a part of a batch, summed over the targets that count."""
+        from fonderie.train.loop import next_token
+
+        return next_token(model, part, plan)
+
+    def count(self, batch: Batch) -> int:
+        """What the summed loss of a batch is divided by."""
+        return batch.counted
+
+
+class Phased(NextToken):
+    """What a training in phases has of its order and its settings, whatever it begins from."""
+
+    params: PhasedSettings
+    data: tuple[Batches, ...]
+    plan: Plan
+    follows: ClassVar[frozenset[str]] = frozenset({"phases"})
+    """Parameters that are written elsewhere, as what follows from them."""
+
+    def batches(self, step: int) -> Batch:
+        """The batch of a step, counted through the phases."""
+        number, own = self.plan.place(step)
+        return self.data[number](own)
+
+    def derived(self) -> dict[str, Any]:
+        """Every setting of the training, those included that follow from the tokens."""
+        return {
+            **self.params.model_dump(mode="json", exclude=set(self.follows)),
+            "steps": self.plan.steps,
+            "tokens": self.plan.tokens,
+            "phases": derived_phases(self.plan, self.data),
+        }
+
+
+class OnBase:
+    """What a training that goes on from another model asks of it."""
+
+    base: Path | None
+
+    @property
+    def _base(self) -> Path:
+        if self.base is None:
+            raise InputError(
+                "the base that this training goes on from is not here", hint="Give its folder: --base."
+            )
+        return self.base
+
 
 @dataclass(frozen=True)
-class Training:
+class Training(Phased):
     """Sizes, data order and plan."""
 
     params: PretrainParameters
@@ -39,6 +94,7 @@ class Training:
     """Whether the weights it begins from are drawn from the seed, and not those of another model."""
     initial: Path | None = None
     """Folder of that model; needed for the first step alone."""
+    follows = frozenset({"depth", "phases", *SIZES})
 
     @classmethod
     def of(cls, params: PretrainParameters, streams: Sequence[TokenStream], shuffle_seeds: Sequence[int]) -> Self:
@@ -53,13 +109,8 @@ class Training:
         InputError if the parameters are none. That the shards are those of the commitment is not checked here.
         """
         streams = [TokenStream.open(folder) for folder in tokens]
-        settled = cls.of(parameters_of(commitment), streams, [data.shuffle_seed for data in commitment.data])
+        settled = cls.of(pretrain_parameters(commitment), streams, [data.shuffle_seed for data in commitment.data])
         return replace(settled, drawn=commitment.base is None, initial=initial)
-
-    def batches(self, step: int) -> Batch:
-        """The batch of a step, counted through the phases."""
-        number, own = self.plan.place(step)
-        return self.data[number](own)
 
     def fresh(self, device: str) -> "tuple[LanguageModel, Optimizer]":
         """The model with its initial weights, its optimizer before the first step; on "meta", the shapes alone."""
@@ -97,25 +148,6 @@ class Training:
         model = Decoder(self.config)
         model.load_state_dict(found.state_dict())
         return model
-
-    def objective(self, model: "LanguageModel", part: "Part", plan: Plan) -> "Tensor":
-        """The loss of a part of a batch, summed over the targets that count."""
-        from fonderie.train.loop import next_token
-
-        return next_token(model, part, plan)
-
-    def count(self, batch: Batch) -> int:
-        """What the summed loss of a batch is divided by."""
-        return batch.counted
-
-    def derived(self) -> dict[str, Any]:
-        """Every setting of the training, those included that follow from the tokens."""
-        return {
-            **self.params.model_dump(mode="json", exclude={"depth", "phases", *SIZES}),
-            "steps": self.plan.steps,
-            "tokens": self.plan.tokens,
-            "phases": derived_phases(self.plan, self.data),
-        }
 
 
 def read_phases(
@@ -172,13 +204,17 @@ def read_commitment(path: Path) -> Commitment:
         raise InputError(f"{path} is no commitment: {str(error)[:300]}") from error
 
 
-def parameters_of(commitment: Commitment) -> PretrainParameters:
-    """The parameters that a commitment names; InputError if they are those of no training."""
+def parameters_of(commitment: Commitment, kind: type[AnyParameters], what: str = "training") -> AnyParameters:
+    """The parameters that a commitment names; InputError if they are those of no such training."""
     try:
-        return PretrainParameters.model_validate(commitment.parameters)
+        return kind.model_validate(commitment.parameters)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        raise InputError(f"{COMMITMENT}: no training has these parameters: {first['msg']}") from error
+        raise InputError(f"{COMMITMENT}: no {what} has these parameters: {first['msg']}") from error
+
+
+pretrain_parameters = partial(parameters_of, kind=PretrainParameters)
+"""The parameters that a commitment names; InputError if they are those of no training from scratch."""
 
 
 def plan_of(params: Settings, sequences: Sequence[int]) -> Plan:

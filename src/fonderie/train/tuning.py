@@ -26,7 +26,7 @@ from fonderie.train.plan import Plan
 from fonderie.train.pretrain import check_tokenizer
 from fonderie.train.ramp import BatchSizes
 from fonderie.train.settings import Settings
-from fonderie.train.training import plan_of
+from fonderie.train.training import OnBase, plan_of
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -49,7 +49,7 @@ class TuningSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuning(OnBase):
     """A training of whole examples on a base; each of its two kinds adds its own objective."""
 
     params: TuningSettings
@@ -65,11 +65,9 @@ class Tuning:
     @cached_property
     def config(self) -> "ModelConfig | ForeignConfig":
         """The sizes of the base, hence of the model."""
-        from fonderie.model.convert import config_from_huggingface, not_computed, read_config
-        from fonderie.model.foreign import foreign_config
+        from fonderie.model.convert import any_config
 
-        values = read_config(self._base)
-        return foreign_config(values) if not_computed(values) else config_from_huggingface(values)
+        return any_config(self._base)
 
     def fresh(self, device: str) -> "tuple[LanguageModel, Optimizer]":
         """The base in fp32, and an optimizer before its first step; on "meta", the shapes alone."""
@@ -87,14 +85,6 @@ class Tuning:
         else:
             model = load_model(self._base, device="cpu").float().to(device)
         return model, make_optimizer(model, self.params)
-
-    @property
-    def _base(self) -> Path:
-        if self.base is None:
-            raise InputError(
-                "the base that this training goes on from is not here", hint="Give its folder: --base."
-            )
-        return self.base
 
     def _refuse_misfits(self) -> None:
         config, vocabulary = self.config, self.packed.examples.stream.index.vocabulary
