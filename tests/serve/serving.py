@@ -41,7 +41,7 @@ def serving(folders: list[Path], make: Make, **limits: int) -> Iterator[Running]
 
     async def run() -> None:
         answers = Answers()
-        served = [open_release(folder, answers, Limits(**limits), threads=1) for folder in folders]
+        served = [open_release(folder, answers, limits=Limits(**limits), threads=1) for folder in folders]
         app = make(served)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
         servers.append(server)

@@ -9,7 +9,6 @@ import openai
 import pytest
 from tests.serve.serving import Running, serving
 
-from fonderie.serve.api.access import Open
 from fonderie.serve.api.app import make_api
 
 MESSAGES = [{"role": "user", "content": "Que fait le chat ?"}]
@@ -18,7 +17,7 @@ MESSAGES = [{"role": "user", "content": "Que fait le chat ?"}]
 @pytest.fixture(scope="module")
 def running(small):
     def make(served):
-        return make_api({one.name: one for one in served}, Open())
+        return make_api({one.name: one for one in served})
 
     with serving([small.release], make, waiting=64) as found:
         yield found

@@ -9,7 +9,6 @@ from tests.serve.serving import serving
 
 from fonderie.core.machine import Machine
 from fonderie.model.convert import load_pretrained
-from fonderie.serve.api.access import Open
 from fonderie.serve.api.app import make_api
 from fonderie.tokens.tokenizer import Tokenizer
 
@@ -40,7 +39,7 @@ def test_log_likelihoods_over_http_are_those_of_the_model(small, tmp_path, monke
         load_pretrained(small.release), Tokenizer(small.release), bos=False, chat=False, seed=1, machine=Machine()
     )
     expected = evaluated(direct, tasks)
-    with serving([small.release], lambda served: make_api({one.name: one for one in served}, Open())) as running:
+    with serving([small.release], lambda served: make_api({one.name: one for one in served})) as running:
         arguments = {
             "model": "toy-0.1.0",
             "base_url": f"{running.url}/v1/completions",

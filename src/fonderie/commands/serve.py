@@ -1,6 +1,7 @@
 """fonderie serve: releases behind an OpenAI-compatible interface."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,22 +49,25 @@ def _serve(options: argparse.Namespace) -> int:
             f"{error.name} is not installed, which serving needs", hint="pip install 'fonderie[serve]'"
         ) from error
     from fonderie.release.gate import refuse_failed
-    from fonderie.serve.api.access import Open
     from fonderie.serve.api.app import make_api
     from fonderie.serve.engine.engine import Limits
     from fonderie.serve.run import Address, serve
+    from fonderie.serve.served import open_release
 
     for release in options.releases:
         refuse_failed(release, options.i_know_it_failed, action="serve")
     screen = console()
     serve(
         options.releases,
-        lambda models: make_api(models, Open()),
+        make_api,
         address=Address(options.host, options.port),
-        limits=Limits(batch=options.batch, waiting=options.waiting),
-        threads=options.threads,
-        device=options.device,
-        precision=options.precision,
+        load=partial(
+            open_release,
+            limits=Limits(batch=options.batch, waiting=options.waiting),
+            threads=options.threads,
+            device=options.device,
+            precision=options.precision,
+        ),
         say=lambda text: screen.print(text, highlight=False, soft_wrap=True),
     )
     return 0

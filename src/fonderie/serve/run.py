@@ -11,8 +11,7 @@ from starlette.types import ASGIApp
 
 from fonderie.core.errors import UsageError
 from fonderie.serve.answers import Answers
-from fonderie.serve.engine.engine import Limits
-from fonderie.serve.served import Precision, Served, open_release
+from fonderie.serve.served import Served
 
 DRAIN_SECONDS = 30
 """How long running answers may take to finish after SIGTERM; a batch system kills after as much."""
@@ -41,31 +40,20 @@ def serve(
     make: Callable[[dict[str, Served]], ASGIApp],
     *,
     address: Address,
-    limits: Limits,
-    threads: int,
-    device: str,
-    precision: Precision,
+    load: Callable[[Path, Answers], Served],
     say: Callable[[str], None],
 ) -> None:
     """Serve releases by the application that `make` makes of them; returns when all is drained after a signal."""
     # uvicorn raises the signal once more when all is drained.
     with address.listen() as listener, suppress(KeyboardInterrupt):
-        asyncio.run(
-            _serve(
-                folders, make, listener, limits=limits, threads=threads, device=device, precision=precision, say=say
-            )
-        )
+        asyncio.run(_serve(folders, make, listener, load, say))
 
 
 async def _serve(
     folders: Sequence[Path],
     make: Callable[[dict[str, Served]], ASGIApp],
     listener: socket.socket,
-    *,
-    limits: Limits,
-    threads: int,
-    device: str,
-    precision: Precision,
+    load: Callable[[Path, Answers], Served],
     say: Callable[[str], None],
 ) -> None:
     import uvicorn
@@ -74,7 +62,7 @@ async def _serve(
     models: dict[str, Served] = {}
     try:
         for folder in folders:
-            served = open_release(folder, answers, limits, threads=threads, device=device, precision=precision)
+            served = load(folder, answers)
             if served.name in models:
                 raise UsageError(f"{models[served.name].folder} and {folder} are both called {served.name}")
             models[served.name] = served

@@ -80,8 +80,8 @@ class Served:
 def open_release(
     folder: Path,
     answers: Answers,
-    limits: Limits,
     *,
+    limits: Limits,
     threads: int,
     device: str = "cpu",
     precision: Precision = "fp32",

@@ -8,7 +8,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from fonderie.core.environment import installed_version
-from fonderie.serve.api.access import Access
 from fonderie.serve.api.chat import ChatFields, chat_answer, chat_stream
 from fonderie.serve.api.completions import CompletionFields, completion_answer, completion_stream
 from fonderie.serve.api.embeddings import EmbeddingFields, embedded
@@ -19,7 +18,7 @@ from fonderie.serve.api.tokens import DetokenizeFields, TokenizeFields, detokeni
 from fonderie.serve.served import Served
 
 
-def make_api(models: Mapping[str, Served], access: Access) -> FastAPI:
+def make_api(models: Mapping[str, Served]) -> FastAPI:
     """The interface over some models; the first is the one that is asked where a client names none."""
     app = FastAPI(
         title="Fonderie",
@@ -30,9 +29,9 @@ def make_api(models: Mapping[str, Served], access: Access) -> FastAPI:
     )
     app.add_middleware(Frame)
     handle_errors(app)
-    _add_answers(app, models, access)
-    _add_tokens(app, models, access)
-    _add_state(app, models, access)
+    _add_answers(app, models)
+    _add_tokens(app, models)
+    _add_state(app, models)
     return app
 
 
@@ -48,63 +47,58 @@ def _named(models: Mapping[str, Served], name: str) -> Served:
     return found
 
 
-def _add_answers(app: FastAPI, models: Mapping[str, Served], access: Access) -> None:
+def _add_answers(app: FastAPI, models: Mapping[str, Served]) -> None:
     @app.post("/v1/chat/completions")
     async def chat(fields: ChatFields, request: Request) -> Response:
         """Continue a conversation."""
-        caller, model = await access.admit(request), _named(models, fields.model)
+        model = _named(models, fields.model)
         for message in fields.messages:
             model.check_length(message.text, "messages")
         if fields.stream:
-            return await stream(access.counted(caller, chat_stream(model, fields)))
-        return _json(await while_connected(request, access.counting(caller, chat_answer(model, fields))))
+            return await stream(chat_stream(model, fields))
+        return _json(await while_connected(request, chat_answer(model, fields)))
 
     @app.post("/v1/completions")
     async def completions(fields: CompletionFields, request: Request) -> Response:
         """Continue a text, or read its log-probabilities."""
-        caller, model = await access.admit(request), _named(models, fields.model)
+        model = _named(models, fields.model)
         if fields.stream:
-            return await stream(access.counted(caller, completion_stream(model, fields)))
-        return _json(await while_connected(request, access.counting(caller, completion_answer(model, fields))))
+            return await stream(completion_stream(model, fields))
+        return _json(await while_connected(request, completion_answer(model, fields)))
 
     @app.post("/v1/embeddings")
     async def embeddings(fields: EmbeddingFields, request: Request) -> Response:
         """Turn texts into vectors."""
-        caller, model = await access.admit(request), _named(models, fields.model)
-        return _json(await while_connected(request, access.counting(caller, embedded(model, fields))))
+        model = _named(models, fields.model)
+        return _json(await while_connected(request, embedded(model, fields)))
 
 
-def _add_tokens(app: FastAPI, models: Mapping[str, Served], access: Access) -> None:
+def _add_tokens(app: FastAPI, models: Mapping[str, Served]) -> None:
     @app.post("/tokenize")
-    async def tokenize(fields: TokenizeFields, request: Request) -> dict[str, Any]:
+    async def tokenize(fields: TokenizeFields) -> dict[str, Any]:
         """Turn a text into token ids."""
-        await access.admit(request)
         return tokenized(_named(models, fields.model), fields)
 
     @app.post("/detokenize")
-    async def detokenize(fields: DetokenizeFields, request: Request) -> dict[str, str]:
+    async def detokenize(fields: DetokenizeFields) -> dict[str, str]:
         """Turn token ids into text."""
-        await access.admit(request)
         return detokenized(_named(models, fields.model), fields)
 
     @app.get("/tokenizer_info")
-    async def info(request: Request, model: str | None = None) -> dict[str, Any]:
+    async def info(model: str | None = None) -> dict[str, Any]:
         """What there is to know of a model's tokenizer; of the first model's, if none is named."""
-        await access.admit(request)
         return tokenizer_info(_named(models, model or next(iter(models))))
 
 
-def _add_state(app: FastAPI, models: Mapping[str, Served], access: Access) -> None:
+def _add_state(app: FastAPI, models: Mapping[str, Served]) -> None:
     @app.get("/v1/models")
-    async def list_models(request: Request) -> dict[str, Any]:
+    async def list_models() -> dict[str, Any]:
         """The models that answer."""
-        await access.admit(request)
         return {"object": "list", "data": [_described(model) for model in models.values()]}
 
     @app.get("/v1/models/{name}")
-    async def get_model(name: str, request: Request) -> dict[str, Any]:
+    async def get_model(name: str) -> dict[str, Any]:
         """One of them."""
-        await access.admit(request)
         return _described(_named(models, name))
 
     @app.get("/health")

@@ -1,7 +1,5 @@
 """POST /v1/chat/completions."""
 
-import time
-import uuid
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Self
 
@@ -9,7 +7,7 @@ from pydantic import Field, model_validator
 
 from fonderie.serve.api.errors import bad
 from fonderie.serve.api.fields import MAX_TOP_LOGPROBS, Generating, Message, ResponseFormat
-from fonderie.serve.api.generating import KEEP_ALIVE_SECONDS, Choice, asked, requests_of, usage, whole
+from fonderie.serve.api.generating import Choice, asked, head_of, requests_of, taken, usage, whole
 from fonderie.serve.api.streaming import DONE, KEEP_ALIVE, data
 from fonderie.serve.engine.request import Finished, Piece, Request, TokenLogprob
 from fonderie.serve.served import Served, conversation_prompt
@@ -64,7 +62,7 @@ async def chat_answer(served: Served, fields: ChatFields) -> dict[str, Any]:
     """The whole completion."""
     choices = await whole(served, chat_requests(served, fields))
     return {
-        **_head(served, "chat.completion"),
+        **head_of(served, "chat.completion", "chatcmpl"),
         "choices": [
             {
                 "index": index,
@@ -74,15 +72,14 @@ async def chat_answer(served: Served, fields: ChatFields) -> dict[str, Any]:
             }
             for index, choice in enumerate(choices)
         ],
-        "usage": usage(choices),
+        "usage": usage(choices, fields.n),
     }
 
 
 async def chat_stream(served: Served, fields: ChatFields) -> AsyncIterator[bytes]:
     """The completion in chunks: the role, the text, the reason it ended, the usage if asked for, [DONE]."""
-    head = _head(served, "chat.completion.chunk")
-    counted = fields.stream_options is not None and fields.stream_options.include_usage
-    if counted:
+    head = head_of(served, "chat.completion.chunk", "chatcmpl")
+    if fields.counts_tokens:
         head["usage"] = None
     requests = chat_requests(served, fields)
     choices = [Choice() for _ in requests]
@@ -99,29 +96,18 @@ async def chat_stream(served: Served, fields: ChatFields) -> AsyncIterator[bytes
     async with asked(served, requests) as answers:
         for index in range(len(requests)):
             yield chunk(index, {"role": "assistant", "content": ""}, None, ())
-        async for item in answers.until_ended(KEEP_ALIVE_SECONDS):
+        async for item in taken(answers, choices):
             if item is None:
                 yield KEEP_ALIVE
                 continue
             index, event = item
-            choices[index].take(event)
             if isinstance(event, Piece):
                 yield chunk(index, {"content": event.text}, None, event.logprobs)
             elif isinstance(event, Finished):
                 yield chunk(index, {}, event.reason, ())
-    if counted:
-        yield data({**head, "choices": [], "usage": usage(choices)})
+    if fields.counts_tokens:
+        yield data({**head, "choices": [], "usage": usage(choices, fields.n)})
     yield DONE
-
-
-def _head(served: Served, kind: str) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
-        "object": kind,
-        "created": int(time.time()),
-        "model": served.name,
-        "system_fingerprint": served.fingerprint,
-    }
 
 
 def _logprobs(served: Served, entries: tuple[TokenLogprob, ...] | list[TokenLogprob]) -> dict[str, Any]:

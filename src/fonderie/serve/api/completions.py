@@ -1,21 +1,17 @@
 """POST /v1/completions: plain text, and log-likelihoods of given text, as evaluation harnesses ask for them."""
 
-import time
-import uuid
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fonderie.serve.api.errors import bad
-from fonderie.serve.api.fields import MAX_TOP_LOGPROBS, Generating, ResponseFormat
-from fonderie.serve.api.generating import KEEP_ALIVE_SECONDS, Choice, asked, requests_of, usage, whole
+from fonderie.serve.api.fields import MAX_TOP_LOGPROBS, Generating, ResponseFormat, TokenIds
+from fonderie.serve.api.generating import Choice, asked, head_of, ids_of, requests_of, taken, usage, whole
 from fonderie.serve.api.streaming import DONE, KEEP_ALIVE, data
 from fonderie.serve.engine.request import Finished, Piece, PromptRead, Request, TokenLogprob
 from fonderie.serve.served import Served
 
 MAX_PROMPTS = 256
-TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 class CompletionFields(Generating):
@@ -46,16 +42,7 @@ class CompletionFields(Generating):
         """The token ids of each prompt. ApiError for an id that is no token."""
         given = self.prompt
         texts_or_ids: list[Any] = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
-        vocabulary = served.tokenizer.vocabulary
-        prompts = []
-        for one in texts_or_ids:
-            if isinstance(one, str):
-                served.check_length(one, "prompt")
-            ids = tuple(one) if isinstance(one, list) else (served.tokenizer.bos, *served.tokenizer.encode(one))
-            if max(ids) >= vocabulary:
-                raise bad(f"prompt holds token {max(ids)}; the largest is {vocabulary - 1}", "prompt")
-            prompts.append(ids)
-        return prompts
+        return [ids_of(served, one, "prompt") for one in texts_or_ids]
 
 
 def completion_requests(served: Served, fields: CompletionFields) -> list[Request]:
@@ -81,27 +68,26 @@ async def completion_answer(served: Served, fields: CompletionFields) -> dict[st
     requests = completion_requests(served, fields)
     choices = await whole(served, requests)
     return {
-        **_head(served),
+        **head_of(served, "text_completion", "cmpl"),
         "choices": [
             _choice(served, fields, index, request, choice)
             for index, (request, choice) in enumerate(zip(requests, choices, strict=True))
         ],
-        "usage": _usage(choices, fields.n),
+        "usage": usage(choices, fields.n),
     }
 
 
 async def completion_stream(served: Served, fields: CompletionFields) -> AsyncIterator[bytes]:
     """The completions in chunks."""
-    head = _head(served)
+    head = head_of(served, "text_completion", "cmpl")
     requests = completion_requests(served, fields)
     choices, lengths = [Choice() for _ in requests], [0] * len(requests)
     async with asked(served, requests) as answers:
-        async for item in answers.until_ended(KEEP_ALIVE_SECONDS):
+        async for item in taken(answers, choices):
             if item is None:
                 yield KEEP_ALIVE
                 continue
             index, event = item
-            choices[index].take(event)
             if isinstance(event, PromptRead):
                 continue
             text = event.text if isinstance(event, Piece) else ""
@@ -113,8 +99,8 @@ async def completion_stream(served: Served, fields: CompletionFields) -> AsyncIt
             yield data(
                 {**head, "choices": [{"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}]}
             )
-    if fields.stream_options is not None and fields.stream_options.include_usage:
-        yield data({**head, "choices": [], "usage": _usage(choices, fields.n)})
+    if fields.counts_tokens:
+        yield data({**head, "choices": [], "usage": usage(choices, fields.n)})
     yield DONE
 
 
@@ -161,21 +147,3 @@ def _logprobs(
         "top_logprobs": top,
         "text_offset": offsets,
     }
-
-
-def _head(served: Served) -> dict[str, Any]:
-    return {
-        "id": f"cmpl-{uuid.uuid4().hex}",
-        "object": "text_completion",
-        "created": int(time.time()),
-        "model": served.name,
-        "system_fingerprint": served.fingerprint,
-    }
-
-
-def _usage(choices: list[Choice], n: int) -> dict[str, object]:
-    """Tokens counted, each prompt once."""
-    counted = usage(choices)
-    prompt = sum(choice.end.prompt_tokens for choice in choices[::n] if choice.end is not None)
-    answer = sum(choice.end.answer_tokens for choice in choices if choice.end is not None)
-    return {**counted, "prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}

@@ -11,13 +11,12 @@ import numpy as np
 from pydantic import Field
 
 from fonderie.serve.api.errors import bad
-from fonderie.serve.api.fields import Fields
-from fonderie.serve.api.generating import Choice, whole
+from fonderie.serve.api.fields import Fields, TokenIds
+from fonderie.serve.api.generating import Choice, ids_of, whole
 from fonderie.serve.engine.request import Request
 from fonderie.serve.served import Served
 
 MAX_TEXTS = 256
-TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 class EmbeddingFields(Fields):
@@ -54,13 +53,7 @@ async def embedded(served: Served, fields: EmbeddingFields) -> dict[str, Any]:
 
 
 def _ids(served: Served, one: str | list[int]) -> tuple[int, ...]:
-    if isinstance(one, str):
-        served.check_length(one, "input")
-        ids = (served.tokenizer.bos, *served.tokenizer.encode(one))
-    else:
-        ids = tuple(one)
-    if max(ids) >= served.tokenizer.vocabulary:
-        raise bad(f"tokens are 0 to {served.tokenizer.vocabulary - 1}", "input")
+    ids = ids_of(served, one, "input")
     if len(ids) > served.engine.context:
         raise bad(
             f"input has {len(ids)} tokens; {served.name} reads {served.engine.context}",

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 MAX_CHOICES = 16
 MAX_TOP_LOGPROBS = 20
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
@@ -62,6 +63,11 @@ class Generating(Fields):
         if self.stop is None:
             return ()
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether a stream ends with the usage."""
+        return self.stream_options is not None and self.stream_options.include_usage
 
     @model_validator(mode="after")
     def _options_of_a_stream(self) -> Self:

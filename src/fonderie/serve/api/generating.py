@@ -1,9 +1,12 @@
 """From a request's fields to the engine's requests, and from its events to choices."""
 
 import secrets
+import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from fonderie.serve.answers import Asked
 from fonderie.serve.api.errors import ApiError, bad, busy, closed
@@ -52,6 +55,20 @@ def failure(end: Finished) -> ApiError | None:
     if end.reason == "cancelled":
         return closed("the service is closing; the answer was cut off")
     return None
+
+
+def ids_of(served: Served, given: str | list[int], param: str) -> tuple[int, ...]:
+    """The tokens of a text, after the one that begins every document; of ids, themselves.
+
+    ApiError for a text that cannot fit into the context, and for an id that is no token.
+    """
+    if isinstance(given, str):
+        served.check_length(given, param)
+        return (served.tokenizer.bos, *served.tokenizer.encode(given))
+    largest = served.tokenizer.vocabulary - 1
+    if max(given) > largest:
+        raise bad(f"{param} holds token {max(given)}; the largest is {largest}", param)
+    return tuple(given)
 
 
 def requests_of(
@@ -153,16 +170,34 @@ async def whole(served: Served, requests: list[Request]) -> list[Choice]:
     """All choices, to their ends. ApiError where one cannot be finished."""
     choices = [Choice() for _ in requests]
     async with asked(served, requests) as answers:
-        async for item in answers.until_ended(KEEP_ALIVE_SECONDS):
-            if item is not None:
-                choices[item[0]].take(item[1])
+        async for _ in taken(answers, choices):
+            pass
     return choices
 
 
-def usage(choices: list[Choice]) -> dict[str, object]:
-    """Tokens counted, the prompt once."""
+async def taken(answers: Asked, choices: list[Choice]) -> AsyncIterator[tuple[int, Event] | None]:
+    """The events of all choices as they come, each taken in first; None when none has come for a while."""
+    async for item in answers.until_ended(KEEP_ALIVE_SECONDS):
+        if item is not None:
+            choices[item[0]].take(item[1])
+        yield item
+
+
+def head_of(served: Served, kind: str, prefix: str) -> dict[str, Any]:
+    """What every answer and every chunk of it begins with."""
+    return {
+        "id": f"{prefix}-{uuid.uuid4().hex}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": served.name,
+        "system_fingerprint": served.fingerprint,
+    }
+
+
+def usage(choices: list[Choice], n: int) -> dict[str, object]:
+    """Tokens counted, each prompt once: it has `n` choices, one after the other."""
     ends = [choice.end for choice in choices if choice.end is not None]
-    prompt, answer = (ends[0].prompt_tokens if ends else 0), sum(end.answer_tokens for end in ends)
+    prompt, answer = sum(end.prompt_tokens for end in ends[::n]), sum(end.answer_tokens for end in ends)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": answer,

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fonderie.model.attention import causal_attention
 from fonderie.model.transformer import Decoder
 from fonderie.serve.engine.kernel import attend
 from fonderie.serve.engine.packed import Product, pack
@@ -116,8 +117,6 @@ class _Prompt:
         return self
 
     def attend(self, q_BTHD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int | None) -> Tensor:
-        from fonderie.model.attention import causal_attention
-
         stop = self._start + q_BTHD.shape[1]
         k_BKSD, v_BKSD = self._slots.kv_L2NKSD[self._index, :, self._slot : self._slot + 1, :, :stop]
         k_BKSD[:, :, self._start :], v_BKSD[:, :, self._start :] = k_BKTD, v_BKTD
