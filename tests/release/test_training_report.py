@@ -77,6 +77,11 @@ def test_it_asks_for_nothing_and_runs_nothing(phased: Build) -> None:
     assert all(svg.get("aria-label") for svg in tree.xpath("//svg"))
 
 
+def test_a_draft_says_so_in_words_and_not_in_markdown(phased: Build) -> None:
+    (notice,) = tree_of((phased.release / "training" / "report.html").read_text()).xpath("//*[@class='notice']")
+    assert notice.text_content() == "DRAFT. The publisher has not declared this release final."
+
+
 def test_a_release_holds_it_and_verify_writes_it_again(phased: Build) -> None:
     assert main(["verify", str(phased.release)]) == 0
     page = phased.release / "training" / "report.html"

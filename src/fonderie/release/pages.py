@@ -131,7 +131,9 @@ def _training_report(contents: Contents, facts: Facts) -> str:
     call = facts.calls.get(index.model.key, "model")
     everything = in_running_order(contents.manifests, contents.lock)
     courses = [ended_course(call, model, contents.training.get, everything)] if model else []
-    notice = catalogue("common", "en")["draft_page"] if index.status == "draft" else ""
+    # The catalogue's sentence is a quotation in Markdown; that page frames it itself.
+    marked = catalogue("common", "en")["draft_page"] if index.status == "draft" else ""
+    notice = marked.removeprefix("> ").replace("**", "")
     return training_report(f"{index.name} {index.version}", courses, notice=notice)
 
 
