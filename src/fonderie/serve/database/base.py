@@ -1,0 +1,131 @@
+"""A database, opened: SQLite in a file, or PostgreSQL; brought to the newest version before anybody uses it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+
+from fonderie.core.errors import InputError, UsageError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+BUSY_SECONDS = 10
+_WRITES = "fonderie_writes"
+_LOCK = 0x666F6E6465726965
+"""Of PostgreSQL's advisory locks: only one process migrates."""
+
+
+class Database:
+    """Transactions on one database; may be used from any thread.
+
+    What `write` has left without an error is on disk: SQLite runs with synchronous=FULL, PostgreSQL as it is set.
+    """
+
+    def __init__(self, url: str) -> None:
+        """UsageError for an address that is none, or that nothing answers at."""
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise UsageError(f"{url!r} is not the address of a database", hint=_FORMS) from error
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise UsageError(f"{parsed.get_backend_name()} is not a database that Fonderie knows", hint=_FORMS)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.place = parsed.render_as_string(hide_password=True)
+        if self.is_sqlite and parsed.database in (None, "", ":memory:"):
+            raise UsageError("a database in memory would be empty for every other connection", hint=_FORMS)
+        self._engine = create_engine(parsed, pool_pre_ping=not self.is_sqlite)
+        if self.is_sqlite:
+            event.listen(self._engine, "connect", _set_up_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that holds SQLite's one lock for writing from its beginning; committed at its end."""
+        with (
+            self._engine.connect().execution_options(**{_WRITES: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def migrate(self, to: str = "head") -> None:
+        """Bring the tables to a version; InputError if the database comes from a newer Fonderie."""
+        try:
+            with self.write() as connection:
+                if not self.is_sqlite:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                found = MigrationContext.configure(connection).get_current_revision()
+                known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+                if found is not None and found not in known:
+                    raise InputError(
+                        f"{self.place} is of version {found}, which this Fonderie does not know",
+                        hint="Serve it with the Fonderie that wrote it, or a newer one.",
+                    )
+                command.upgrade(_config(connection), to)
+        except OperationalError as error:
+            raise UsageError(
+                f"the database {self.place} cannot be used: {_first_line(error)}", hint=_FORMS
+            ) from error
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+_FORMS = "sqlite:///file.db (relative) or sqlite:////folder/file.db, or postgresql://user:password@host/database"
+
+
+def open_database(url: str) -> Database:
+    """A database of the newest version. UsageError and InputError as `Database` raises them."""
+    database = Database(url)
+    database.migrate()
+    return database
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().split("\n", 1)[0]
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say so
+    for pragma in (
+        f"busy_timeout = {BUSY_SECONDS * 1000}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what somebody had deleted is overwritten, not only forgotten
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later would fail at once when another writes meanwhile.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
