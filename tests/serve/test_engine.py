@@ -243,3 +243,12 @@ def test_an_engine_that_fails_says_so_to_everyone_and_logs_no_text(model, tokeni
         with pytest.raises(RuntimeError, match="failed"):
             at.engine.submit(Request(ids, 5))
     assert QUESTION not in caplog.text
+
+
+def test_no_two_engines_give_the_same_number(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION)
+    with desk(model, tokenizer) as one, desk(model, tokenizer) as other:
+        numbers = [at.engine.submit(Request(ids, 1)) for at in (one, other, one, other)]
+        assert len(set(numbers)) == 4
+        for at, number in zip((one, other, one, other), numbers, strict=True):
+            assert at.wait(number).end.reason == "length"

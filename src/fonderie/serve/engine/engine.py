@@ -20,7 +20,7 @@ from fonderie.model.language_model import LanguageModel
 from fonderie.model.transformer import Decoder
 from fonderie.serve.engine.grammar import Matcher
 from fonderie.serve.engine.prefix import PrefixCache
-from fonderie.serve.engine.request import Event, Finished, Request
+from fonderie.serve.engine.request import NUMBERS, Event, Finished, Request
 from fonderie.serve.engine.running import Running
 from fonderie.serve.engine.single import SingleSlot
 from fonderie.serve.engine.slots import CHUNK, Room, Slots
@@ -92,7 +92,6 @@ class Engine:
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, Request]] = deque()
         self._given_up: set[int] = set()
-        self._next = 0
         self._closing = self._dropping = False
         self._running: list[Running] = []
         self._counts = dict.fromkeys(("prompt_tokens", "answer_tokens", "cached_tokens", "rounds"), 0)
@@ -103,7 +102,7 @@ class Engine:
         self._thread.start()
 
     def submit(self, request: Request) -> int:
-        """Put a request in line; returns its number.
+        """Put a request in line; returns its number, which no other request of the process has.
 
         ValueError if it does not fit into the context, QueueFullError if too many wait, RuntimeError when closing.
         """
@@ -120,7 +119,7 @@ class Engine:
                 raise RuntimeError(self.failure or "the engine is closing")
             if len(self._waiting) >= self.limits.waiting:
                 raise QueueFullError
-            number, self._next = self._next, self._next + 1
+            number = next(NUMBERS)
             self._waiting.append((number, request))
             self._changed.notify()
         return number

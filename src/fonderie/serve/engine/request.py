@@ -3,7 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Literal
+
+NUMBERS = count()
+"""Of requests, whatever the engine: the answers of several come to one place, and are told apart by these alone."""
 
 Reason = Literal["stop", "length", "cancelled", "error"]
 
