@@ -11,7 +11,9 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from fonderie.serve.access import Door, Rules
 from fonderie.serve.answers import Answers
+from fonderie.serve.database.base import open_database
 from fonderie.serve.engine.engine import Limits
 from fonderie.serve.served import Served, open_release
 
@@ -30,6 +32,11 @@ class Running:
     def call(self, coroutine: Awaitable[object]) -> object:
         """Run something in the server's loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)  # type: ignore[arg-type]
+
+
+def door(folder: Path, rules: Rules | None = None) -> Door:
+    """A door with a database of its own; open to everybody if no rules are given."""
+    return Door(open_database(f"sqlite:///{folder / 'service.db'}"), rules)
 
 
 @contextmanager

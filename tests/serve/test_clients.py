@@ -7,7 +7,7 @@ import struct
 
 import openai
 import pytest
-from tests.serve.serving import Running, serving
+from tests.serve.serving import Running, door, serving
 
 from fonderie.serve.api.app import make_api
 
@@ -15,9 +15,9 @@ MESSAGES = [{"role": "user", "content": "Que fait le chat ?"}]
 
 
 @pytest.fixture(scope="module")
-def running(small):
+def running(small, tmp_path_factory):
     def make(served):
-        return make_api({one.name: one for one in served})
+        return make_api({one.name: one for one in served}, door(tmp_path_factory.mktemp("database")))
 
     with serving([small.release], make, waiting=64) as found:
         yield found

@@ -20,10 +20,14 @@ def command(*arguments: object) -> list[str]:
 
 
 @contextmanager
-def served(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(folder: Path, *arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        command(*arguments, "--port", 0, "--threads", 1), stdout=subprocess.PIPE, text=True, env=environment
+        command(*arguments, "--port", 0, "--threads", 1),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=folder,
     )
     try:
         assert process.stdout is not None
@@ -34,8 +38,8 @@ def served(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.slow
-def test_told_to_stop_it_finishes_what_runs_and_takes_nothing_more(small):
-    with served(small.release) as (process, url), openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
+def test_told_to_stop_it_finishes_what_runs_and_takes_nothing_more(small, tmp_path):
+    with served(tmp_path, small.release) as (process, url), openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
         stream = client.chat.completions.create(
             model="toy-0.1.0",
             messages=MESSAGES,
@@ -53,11 +57,16 @@ def test_told_to_stop_it_finishes_what_runs_and_takes_nothing_more(small):
             client.with_options(max_retries=0).models.list()
 
 
-def test_an_address_that_is_taken_is_told_before_any_model_is_loaded(small):
+def test_an_address_that_is_taken_is_told_before_any_model_is_loaded(small, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
-            command(small.release, "--port", port), capture_output=True, text=True, check=False, timeout=60
+            command(small.release, "--port", port),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=tmp_path,
         )
     assert done.returncode == 2
     assert f"127.0.0.1:{port} cannot be listened on" in done.stderr

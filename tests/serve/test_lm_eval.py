@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.evaluate.harness_tasks import write_tasks
-from tests.serve.serving import serving
+from tests.serve.serving import door, serving
 
 from fonderie.core.machine import Machine
 from fonderie.model.convert import load_pretrained
@@ -39,7 +39,7 @@ def test_log_likelihoods_over_http_are_those_of_the_model(small, tmp_path, monke
         load_pretrained(small.release), Tokenizer(small.release), bos=False, chat=False, seed=1, machine=Machine()
     )
     expected = evaluated(direct, tasks)
-    with serving([small.release], lambda served: make_api({one.name: one for one in served})) as running:
+    with serving([small.release], lambda served: make_api({one.name: one for one in served}, door(tmp_path))) as running:
         arguments = {
             "model": "toy-0.1.0",
             "base_url": f"{running.url}/v1/completions",

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 
 STORE_VARIABLE = "FONDERIE_STORE"
+DATABASE_VARIABLE = "FONDERIE_DATABASE"
+"""So that a password need not stand in the command, where every process of the machine can read it."""
 PIPE_COLUMNS = 120
 
 
@@ -45,6 +47,17 @@ def add_place(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help="what this machine draws under load: an estimate of the energy, labelled so, beside what is measured; "
         "default: $FONDERIE_WATTS, else none",
+    )
+
+
+def add_database(parser: argparse.ArgumentParser) -> None:
+    """--database, where the service remembers what it must."""
+    parser.add_argument(
+        "--database",
+        default=os.environ.get(DATABASE_VARIABLE, "sqlite:///fonderie-service.db"),
+        metavar="URL",
+        help="sqlite:///file.db or postgresql://user:password@host/name; "
+        f"default: ${DATABASE_VARIABLE}, else sqlite:///fonderie-service.db",
     )
 
 

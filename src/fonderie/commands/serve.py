@@ -3,11 +3,14 @@
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fonderie.commands.options import console, positive
+from fonderie.commands.options import add_database, console, positive
 from fonderie.core.errors import UsageError
 from fonderie.core.machine import available_cores
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def add(verbs: Any) -> None:
@@ -37,7 +40,35 @@ def add(verbs: Any) -> None:
         metavar="REASON",
         help="serve a release that failed its gate; who, when and why is recorded beside it",
     )
+    add_database(parser)
+    _add_door(parser)
     parser.set_defaults(command=_serve)
+
+
+def _add_door(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--require-key", action="store_true", help="answer holders of a key only: fonderie keys")
+    parser.add_argument(
+        "--per-minute-per-address",
+        type=positive,
+        default=600,
+        metavar="N",
+        help="requests without a key from one network address; hospitals share one; default: %(default)s",
+    )
+    parser.add_argument(
+        "--per-minute-per-key",
+        type=positive,
+        default=600,
+        metavar="N",
+        help="requests by a key that was given no number of its own; default: %(default)s",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="network of a proxy whose X-Forwarded-For and X-Forwarded-Proto are believed; may be repeated; "
+        "default: nobody's are",
+    )
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -49,18 +80,27 @@ def _serve(options: argparse.Namespace) -> int:
             f"{error.name} is not installed, which serving needs", hint="pip install 'fonderie[serve]'"
         ) from error
     from fonderie.release.gate import refuse_failed
+    from fonderie.serve.access import Door, Rules, trusted_proxies
     from fonderie.serve.api.app import make_api
+    from fonderie.serve.database.base import open_database
     from fonderie.serve.engine.engine import Limits
     from fonderie.serve.run import Address, serve
-    from fonderie.serve.served import open_release
+    from fonderie.serve.served import Served, open_release
 
     for release in options.releases:
         refuse_failed(release, options.i_know_it_failed, action="serve")
     screen = console()
+    rules = Rules(options.require_key, options.per_minute_per_address, options.per_minute_per_key)
+    database = open_database(options.database)
+
+    def make(models: dict[str, Served]) -> "FastAPI":
+        return make_api(models, Door(database, rules))
+
     serve(
         options.releases,
-        make_api,
+        make,
         address=Address(options.host, options.port),
+        proxies=trusted_proxies(options.trusted_proxy),
         load=partial(
             open_release,
             limits=Limits(batch=options.batch, waiting=options.waiting),

@@ -1,14 +1,17 @@
 """From the engine's thread to those who wait: answers are streams of events, given up when nobody reads them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fonderie.serve.engine.engine import Engine
 from fonderie.serve.engine.request import Event, Finished, Request
 
 Numbered = tuple[int, Event]
 """Which of the requests asked together, and what became of it."""
+Spent = Callable[[int, int], None]
+"""Told the tokens of a prompt and of an answer when it has ended, also if nobody reads it any more."""
 
 
 class Answers:
@@ -17,6 +20,7 @@ class Answers:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._places: dict[int, tuple[asyncio.Queue[Numbered], int]] = {}
+        self._counts: dict[int, Callable[[Finished], None]] = {}
 
     def deliver(self, events: list[tuple[int, Event]]) -> None:
         """Called in the engine's thread; one wake-up of the loop for a whole round."""
@@ -24,13 +28,17 @@ class Answers:
 
     def _sort(self, events: list[tuple[int, Event]]) -> None:
         for number, event in events:
+            if isinstance(event, Finished):
+                count = self._counts.pop(number, None)
+                if count is not None:
+                    count(event)
             place = self._places.get(number)
             if place is not None:  # else nobody waits any more
                 place[0].put_nowait((place[1], event))
 
     @asynccontextmanager
-    async def ask(self, engine: Engine, requests: Sequence[Request]) -> AsyncIterator["Asked"]:
-        """The answers to requests; leaving the block gives up what has not ended.
+    async def ask(self, engine: Engine, requests: Sequence[Request], spent: Spent) -> AsyncIterator["Asked"]:
+        """The answers to requests; leaving the block gives up what has not ended, and what it took is counted.
 
         ValueError, QueueFullError and RuntimeError as `Engine.submit` raises them, and then none is asked.
         """
@@ -40,6 +48,9 @@ class Answers:
                 # Nothing is delivered between these two lines: `_sort` runs in this loop.
                 number = engine.submit(request)
                 self._places[number] = asked.queue, index
+                # Choices of one prompt share it, and it is counted once.
+                again = index > 0 and request.prompt is requests[index - 1].prompt
+                self._counts[number] = partial(_count, spent, again)
                 asked.open[index] = number
                 asked.numbers.add(number)
             yield asked
@@ -48,6 +59,11 @@ class Answers:
                 self._places.pop(number, None)
             for number in asked.open.values():
                 engine.cancel(number)
+
+
+def _count(spent: Spent, prompt_is_counted: bool, end: Finished) -> None:
+    if end.reason != "error":  # ours, not the caller's
+        spent(0 if prompt_is_counted else end.prompt_tokens, end.answer_tokens)
 
 
 class Asked:
@@ -78,6 +94,11 @@ class Asked:
         """The events as they come; None when none has come for so long."""
         while self.open:
             yield await self.next(patience_seconds)
+
+    def give_up(self) -> None:
+        """End what has not ended; the last event of each still comes, and says "cancelled"."""
+        for number in self.open.values():
+            self._engine.cancel(number)
 
     @property
     def position(self) -> int | None:

@@ -40,19 +40,25 @@ def serve(
     make: Callable[[dict[str, Served]], ASGIApp],
     *,
     address: Address,
+    proxies: Sequence[str] = (),
     load: Callable[[Path, Answers], Served],
     say: Callable[[str], None],
 ) -> None:
-    """Serve releases by the application that `make` makes of them; returns when all is drained after a signal."""
+    """Serve releases by the application that `make` makes of them; returns when all is drained after a signal.
+
+    `proxies` are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    """
     # uvicorn raises the signal once more when all is drained.
     with address.listen() as listener, suppress(KeyboardInterrupt):
-        asyncio.run(_serve(folders, make, listener, load, say))
+        asyncio.run(_serve(folders, make, listener=listener, proxies=proxies, load=load, say=say))
 
 
 async def _serve(
     folders: Sequence[Path],
     make: Callable[[dict[str, Served]], ASGIApp],
+    *,
     listener: socket.socket,
+    proxies: Sequence[str],
     load: Callable[[Path, Answers], Served],
     say: Callable[[str], None],
 ) -> None:
@@ -72,6 +78,9 @@ async def _serve(
             log_level="warning",
             access_log=False,  # addresses are personal data, and nobody needs them here
             server_header=False,
+            # uvicorn would believe whoever comes from loopback, and its environment variable.
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
         host, port = listener.getsockname()[:2]

@@ -1,13 +1,16 @@
 """The application: its routes."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from fonderie.core.environment import installed_version
+from fonderie.serve.access import Door
+from fonderie.serve.api.admission import guarded
 from fonderie.serve.api.chat import ChatFields, chat_answer, chat_stream
 from fonderie.serve.api.completions import CompletionFields, completion_answer, completion_stream
 from fonderie.serve.api.embeddings import EmbeddingFields, embedded
@@ -17,20 +20,35 @@ from fonderie.serve.api.streaming import stream, while_connected
 from fonderie.serve.api.tokens import DetokenizeFields, TokenizeFields, detokenized, tokenized, tokenizer_info
 from fonderie.serve.served import Served
 
+During = Callable[[], AbstractAsyncContextManager[None]]
+"""Something that runs beside the answers, from the server's beginning to its end."""
 
-def make_api(models: Mapping[str, Served]) -> FastAPI:
-    """The interface over some models; the first is the one that is asked where a client names none."""
+
+def make_api(models: Mapping[str, Served], door: Door, during: Sequence[During] = ()) -> FastAPI:
+    """The interface over some models, behind a door; the first is asked where a client names none."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for running in (door.running, *during):
+                await stack.enter_async_context(running())
+            yield
+
     app = FastAPI(
         title="Fonderie",
         version=installed_version("fonderie") or "unknown",
         summary="Really open language models, behind the interface that OpenAI's clients speak",
         docs_url=None,
         redoc_url=None,
+        lifespan=lifespan,
     )
     app.add_middleware(Frame)
     handle_errors(app)
-    _add_answers(app, models)
-    _add_tokens(app, models)
+    router = guarded(door)
+    _add_answers(router, models, door)
+    _add_tokens(router, models)
+    _add_models(router, models)
+    app.include_router(router)
     _add_state(app, models)
     return app
 
@@ -47,33 +65,35 @@ def _named(models: Mapping[str, Served], name: str) -> Served:
     return found
 
 
-def _add_answers(app: FastAPI, models: Mapping[str, Served]) -> None:
+def _add_answers(app: APIRouter, models: Mapping[str, Served], door: Door) -> None:
     @app.post("/v1/chat/completions")
     async def chat(fields: ChatFields, request: Request) -> Response:
         """Continue a conversation."""
         model = _named(models, fields.model)
         for message in fields.messages:
             model.check_length(message.text, "messages")
+        spent = door.meter(request.state.caller)
         if fields.stream:
-            return await stream(chat_stream(model, fields))
-        return _json(await while_connected(request, chat_answer(model, fields)))
+            return await stream(chat_stream(model, fields, spent))
+        return _json(await while_connected(request, chat_answer(model, fields, spent)))
 
     @app.post("/v1/completions")
     async def completions(fields: CompletionFields, request: Request) -> Response:
         """Continue a text, or read its log-probabilities."""
         model = _named(models, fields.model)
+        spent = door.meter(request.state.caller)
         if fields.stream:
-            return await stream(completion_stream(model, fields))
-        return _json(await while_connected(request, completion_answer(model, fields)))
+            return await stream(completion_stream(model, fields, spent))
+        return _json(await while_connected(request, completion_answer(model, fields, spent)))
 
     @app.post("/v1/embeddings")
     async def embeddings(fields: EmbeddingFields, request: Request) -> Response:
         """Turn texts into vectors."""
         model = _named(models, fields.model)
-        return _json(await while_connected(request, embedded(model, fields)))
+        return _json(await while_connected(request, embedded(model, fields, door.meter(request.state.caller))))
 
 
-def _add_tokens(app: FastAPI, models: Mapping[str, Served]) -> None:
+def _add_tokens(app: APIRouter, models: Mapping[str, Served]) -> None:
     @app.post("/tokenize")
     async def tokenize(fields: TokenizeFields) -> dict[str, Any]:
         """Turn a text into token ids."""
@@ -90,7 +110,7 @@ def _add_tokens(app: FastAPI, models: Mapping[str, Served]) -> None:
         return tokenizer_info(_named(models, model or next(iter(models))))
 
 
-def _add_state(app: FastAPI, models: Mapping[str, Served]) -> None:
+def _add_models(app: APIRouter, models: Mapping[str, Served]) -> None:
     @app.get("/v1/models")
     async def list_models() -> dict[str, Any]:
         """The models that answer."""
@@ -101,6 +121,8 @@ def _add_state(app: FastAPI, models: Mapping[str, Served]) -> None:
         """One of them."""
         return _described(_named(models, name))
 
+
+def _add_state(app: FastAPI, models: Mapping[str, Served]) -> None:
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Whether the process answers at all."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from fonderie.serve.answers import Spent
 from fonderie.serve.api.errors import bad
 from fonderie.serve.api.fields import MAX_TOP_LOGPROBS, Generating, Message, ResponseFormat
 from fonderie.serve.api.generating import Choice, asked, head_of, requests_of, taken, usage, whole
@@ -58,9 +59,9 @@ def chat_requests(served: Served, fields: ChatFields) -> list[Request]:
     )
 
 
-async def chat_answer(served: Served, fields: ChatFields) -> dict[str, Any]:
+async def chat_answer(served: Served, fields: ChatFields, spent: Spent) -> dict[str, Any]:
     """The whole completion."""
-    choices = await whole(served, chat_requests(served, fields))
+    choices = await whole(served, chat_requests(served, fields), spent)
     return {
         **head_of(served, "chat.completion", "chatcmpl"),
         "choices": [
@@ -76,7 +77,7 @@ async def chat_answer(served: Served, fields: ChatFields) -> dict[str, Any]:
     }
 
 
-async def chat_stream(served: Served, fields: ChatFields) -> AsyncIterator[bytes]:
+async def chat_stream(served: Served, fields: ChatFields, spent: Spent) -> AsyncIterator[bytes]:
     """The completion in chunks: the role, the text, the reason it ended, the usage if asked for, [DONE]."""
     head = head_of(served, "chat.completion.chunk", "chatcmpl")
     if fields.counts_tokens:
@@ -93,7 +94,7 @@ async def chat_stream(served: Served, fields: ChatFields) -> AsyncIterator[bytes
             }
         )
 
-    async with asked(served, requests) as answers:
+    async with asked(served, requests, spent) as answers:
         for index in range(len(requests)):
             yield chunk(index, {"role": "assistant", "content": ""}, None, ())
         async for item in taken(answers, choices):

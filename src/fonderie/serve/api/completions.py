@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fonderie.serve.answers import Spent
 from fonderie.serve.api.fields import MAX_TOP_LOGPROBS, Generating, ResponseFormat, TokenIds
 from fonderie.serve.api.generating import Choice, asked, head_of, ids_of, requests_of, taken, usage, whole
 from fonderie.serve.api.streaming import DONE, KEEP_ALIVE, data
@@ -63,10 +64,10 @@ def completion_requests(served: Served, fields: CompletionFields) -> list[Reques
     ]
 
 
-async def completion_answer(served: Served, fields: CompletionFields) -> dict[str, Any]:
+async def completion_answer(served: Served, fields: CompletionFields, spent: Spent) -> dict[str, Any]:
     """All completions."""
     requests = completion_requests(served, fields)
-    choices = await whole(served, requests)
+    choices = await whole(served, requests, spent)
     return {
         **head_of(served, "text_completion", "cmpl"),
         "choices": [
@@ -77,12 +78,12 @@ async def completion_answer(served: Served, fields: CompletionFields) -> dict[st
     }
 
 
-async def completion_stream(served: Served, fields: CompletionFields) -> AsyncIterator[bytes]:
+async def completion_stream(served: Served, fields: CompletionFields, spent: Spent) -> AsyncIterator[bytes]:
     """The completions in chunks."""
     head = head_of(served, "text_completion", "cmpl")
     requests = completion_requests(served, fields)
     choices, lengths = [Choice() for _ in requests], [0] * len(requests)
-    async with asked(served, requests) as answers:
+    async with asked(served, requests, spent) as answers:
         async for item in taken(answers, choices):
             if item is None:
                 yield KEEP_ALIVE

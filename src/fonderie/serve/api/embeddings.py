@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from fonderie.serve.answers import Spent
 from fonderie.serve.api.errors import bad
 from fonderie.serve.api.fields import Fields, TokenIds
 from fonderie.serve.api.generating import Choice, ids_of, whole
@@ -34,12 +35,12 @@ class EmbeddingFields(Fields):
     """Accepted as OpenAI's clients send it; not stored."""
 
 
-async def embedded(served: Served, fields: EmbeddingFields) -> dict[str, Any]:
+async def embedded(served: Served, fields: EmbeddingFields, spent: Spent) -> dict[str, Any]:
     """A vector for each text. ApiError for one that is longer than the model reads: nothing is cut off."""
     given = fields.input
     several: list[Any] = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
     requests = [Request(_ids(served, one), 0, embed=True) for one in several]
-    choices = await whole(served, requests)
+    choices = await whole(served, requests, spent)
     total = sum(choice.end.prompt_tokens for choice in choices if choice.end is not None)
     return {
         "object": "list",

@@ -77,7 +77,9 @@ class Frame:
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", name.encode())]
+                added = {"x-request-id": name, **scope["state"].get("answer_headers", {})}
+                lines = [(key.encode("ascii"), value.encode("ascii")) for key, value in added.items()]
+                message["headers"] = [*message["headers"], *lines]
             await send(message)
 
         problem = None

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from fonderie.serve.answers import Asked
+from fonderie.serve.answers import Asked, Spent
 from fonderie.serve.api.errors import ApiError, bad, busy, closed
 from fonderie.serve.api.fields import Generating, ResponseFormat
 from fonderie.serve.engine.engine import QueueFullError
@@ -158,26 +158,28 @@ def engine_errors() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def asked(served: Served, requests: list[Request]) -> AsyncIterator[Asked]:
+async def asked(served: Served, requests: list[Request], spent: Spent) -> AsyncIterator[Asked]:
     """The answers of all choices; leaving the block gives up those that have not ended."""
     async with AsyncExitStack() as stack:
         with engine_errors():
-            answers = await stack.enter_async_context(served.answers.ask(served.engine, requests))
+            answers = await stack.enter_async_context(served.answers.ask(served.engine, requests, spent))
         yield answers
 
 
-async def whole(served: Served, requests: list[Request]) -> list[Choice]:
+async def whole(served: Served, requests: list[Request], spent: Spent) -> list[Choice]:
     """All choices, to their ends. ApiError where one cannot be finished."""
     choices = [Choice() for _ in requests]
-    async with asked(served, requests) as answers:
+    async with asked(served, requests, spent) as answers:
         async for _ in taken(answers, choices):
             pass
     return choices
 
 
-async def taken(answers: Asked, choices: list[Choice]) -> AsyncIterator[tuple[int, Event] | None]:
-    """The events of all choices as they come, each taken in first; None when none has come for a while."""
-    async for item in answers.until_ended(KEEP_ALIVE_SECONDS):
+async def taken(
+    answers: Asked, choices: list[Choice], patience_seconds: float = KEEP_ALIVE_SECONDS
+) -> AsyncIterator[tuple[int, Event] | None]:
+    """The events of all choices as they come, each taken in first; None when none has come for so long."""
+    async for item in answers.until_ended(patience_seconds):
         if item is not None:
             choices[item[0]].take(item[1])
         yield item

@@ -1,0 +1,191 @@
+"""The door of the service: who asks, whether they may, and what they have used.
+
+Without a key a caller is one of the public, told apart by the network address and only for as long as its bucket is
+in memory: no address is stored or logged. With a key a caller is that key, whatever the address.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Literal
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from fonderie.core.errors import UsageError
+from fonderie.serve.answers import Spent
+from fonderie.serve.api.errors import ApiError
+from fonderie.serve.database.base import Database
+from fonderie.serve.keys import Key, find_key
+from fonderie.serve.limits import Buckets, Taken, duration, network_of
+from fonderie.serve.usage import PUBLIC, Counter, day_of, seconds_left_today, used_on
+
+NO_KEY = frozenset({"", "none", "EMPTY", "sk-no-key-required"})
+"""What stands for no key: OpenAI's clients insist on sending one, and these are the customary words for it."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How wide the door is open."""
+
+    require_key: bool = False
+    """Whether the interface is for holders of keys only; the pages are not."""
+    per_minute_per_address: int = 600
+    """Requests without a key. Generous: a hospital or a ministry comes from one address."""
+    per_minute_per_key: int = 600
+    """Of keys that have no number of their own."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who was let in."""
+
+    name: str
+    """As use is counted: "key:<name>", or "public" for everybody without one."""
+    role: Literal["public", "user", "admin"]
+
+
+class Door:
+    """Asked before every answer; lives in the server's loop."""
+
+    def __init__(
+        self, database: Database, rules: Rules | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.rules = rules or Rules()
+        self._database, self._clock = database, clock
+        self._buckets = Buckets()
+        self._counter = Counter(database, clock)
+
+    async def admit(self, request: Request) -> Caller:
+        """Who asks the interface. ApiError 401 without a good key, 429 for too much; the answer gets headers."""
+        secret = _secret_of(request)
+        if secret is None:
+            if self.rules.require_key:
+                self._take_public(request)
+                raise _unknown("this service wants a key: Authorization: Bearer fonderie-…", "missing_api_key")
+            return self._take_public(request)
+        found = await run_in_threadpool(self._find, secret)
+        if found is None:
+            self._take_public(request)  # trying keys is not free
+            raise _unknown("this is not a key of this service")
+        key, used = found
+        if key.revoked_at is not None:
+            raise _unknown("this key was revoked")
+        caller = Caller(f"key:{key.name}", key.role)
+        self._take(request, caller.name, key.per_minute or self.rules.per_minute_per_key, "this key")
+        if key.per_day_tokens is not None:
+            self._check_quota(request, key.per_day_tokens, used + self._counter.unwritten(caller.name))
+        return caller
+
+    async def admit_visitor(self, request: Request) -> Caller:
+        """Who asks from one of our own pages: the public, limited by address; a key is not asked for."""
+        return self._take_public(request)
+
+    async def admit_admin(self, request: Request) -> Caller:
+        """The holder of an admin's key. ApiError 403 for any other."""
+        caller = await self.admit(request)
+        if caller.role == "public":
+            raise _unknown("this is for an admin's key", "missing_api_key")
+        if caller.role != "admin":
+            raise ApiError(403, "this is for an admin's key", code="admin_only")
+        return caller
+
+    def meter(self, caller: Caller) -> Spent:
+        """Count one request for an answer, and get what its tokens are counted by as they are known."""
+        self._counter.add(caller.name, requests=1)
+
+        def spent(prompt_tokens: int, answer_tokens: int) -> None:
+            self._counter.add(caller.name, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens)
+
+        return spent
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the counts on disk for as long as the block lasts."""
+        async with self._counter.running():
+            yield
+
+    def _find(self, secret: str) -> tuple[Key, int] | None:
+        """A key, and the tokens that it has used today as far as the database knows."""
+        with self._database.read() as connection:
+            key = find_key(connection, secret)
+            if key is None:
+                return None
+            if key.per_day_tokens is None:
+                return key, 0
+            return key, used_on(connection, day_of(self._clock()), f"key:{key.name}").tokens
+
+    def _take_public(self, request: Request) -> Caller:
+        host = request.client.host if request.client else ""
+        self._take(request, f"at:{network_of(host)}", self.rules.per_minute_per_address, "your network's address")
+        return Caller(PUBLIC, "public")
+
+    def _take(self, request: Request, bucket: str, per_minute: int, whose: str) -> Taken:
+        taken = self._buckets.take(bucket, per_minute, self._clock())
+        _answer_with(request, taken.headers)
+        if taken.retry_seconds is not None:
+            raise ApiError(
+                429,
+                f"more than {per_minute} requests a minute from {whose}; try again in {taken.retry_seconds} s",
+                code="rate_limit_exceeded",
+                retry_after_seconds=taken.retry_seconds,
+            )
+        return taken
+
+    def _check_quota(self, request: Request, per_day: int, used: int) -> None:
+        """Refuse when the day's tokens are used up; answers that are running when they are go on to their ends."""
+        wait = seconds_left_today(self._clock())
+        _answer_with(
+            request,
+            {
+                "x-ratelimit-limit-tokens": str(per_day),
+                "x-ratelimit-remaining-tokens": str(max(0, per_day - used)),
+                "x-ratelimit-reset-tokens": duration(wait),
+            },
+        )
+        if used >= per_day:
+            # Without this word OpenAI's clients would ask twice more within seconds.
+            _answer_with(request, {"x-should-retry": "false"})
+            raise ApiError(
+                429,
+                f"this key has used the {per_day:,} tokens that it has for a day; the next begins at midnight UTC",
+                code="insufficient_quota",
+                retry_after_seconds=wait,
+            )
+
+
+def trusted_proxies(given: Sequence[str]) -> list[str]:
+    """The networks whose X-Forwarded-For and -Proto are believed. UsageError for what is no network."""
+    try:
+        return [str(ip_network(text)) for text in given]
+    except ValueError as error:
+        raise UsageError(
+            f"a trusted proxy is an address or a network: {error}", hint="--trusted-proxy 10.0.0.0/8"
+        ) from error
+
+
+def _secret_of(request: Request) -> str | None:
+    """The bearer token (RFC 6750, section 2.1); None where there is none. ApiError for another scheme."""
+    given = request.headers.get("authorization")
+    if given is None:
+        return None
+    scheme, _, secret = given.strip().partition(" ")
+    if scheme.lower() != "bearer":
+        raise _unknown("a key is sent as Authorization: Bearer fonderie-…")
+    secret = secret.strip()
+    return None if secret in NO_KEY else secret
+
+
+def _unknown(message: str, code: str = "invalid_api_key") -> ApiError:
+    # RFC 6750, section 3.1: a request without a key is not told of an error in it.
+    reason = "" if code == "missing_api_key" else ', error="invalid_token"'
+    error = ApiError(401, message, code=code)
+    error.headers["www-authenticate"] = f'Bearer realm="fonderie"{reason}'
+    return error
+
+
+def _answer_with(request: Request, headers: dict[str, str]) -> None:
+    """Headers of the answer to come, whatever it is; `Frame` puts them in."""
+    request.scope.setdefault("state", {}).setdefault("answer_headers", {}).update(headers)
