@@ -20,6 +20,8 @@ from fonderie.serve.api.errors import ApiError
 from fonderie.serve.database.base import Database
 from fonderie.serve.keys import Key, find_key
 from fonderie.serve.limits import Buckets, Taken, duration, network_of
+from fonderie.serve.sessions import visit
+from fonderie.serve.stage import Stage
 from fonderie.serve.usage import PUBLIC, Counter, day_of, seconds_left_today, used_on
 
 NO_KEY = frozenset({"", "none", "EMPTY", "sk-no-key-required"})
@@ -51,21 +53,30 @@ class Door:
     """Asked before every answer; lives in the server's loop."""
 
     def __init__(
-        self, database: Database, rules: Rules | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        rules: Rules | None = None,
+        *,
+        stage: Stage | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.rules = rules or Rules()
-        self._database, self._clock = database, clock
+        self._database, self._stage, self._clock = database, stage, clock
         self._buckets = Buckets()
         self._counter = Counter(database, clock)
 
     async def admit(self, request: Request) -> Caller:
-        """Who asks the interface. ApiError 401 without a good key, 429 for too much; the answer gets headers."""
+        """Who asks the interface. The answer gets headers that say what is left.
+
+        ApiError 401 without a good key, where one is wanted or given; 429 for too much; 503 while it is closed.
+        """
+        by_invitation = self._refuse_closed()
         secret = _secret_of(request)
         if secret is None:
-            if self.rules.require_key:
-                self._take_public(request)
+            public = self._take_public(request)
+            if self.rules.require_key or by_invitation:
                 raise _unknown("this service wants a key: Authorization: Bearer fonderie-…", "missing_api_key")
-            return self._take_public(request)
+            return public
         found = await run_in_threadpool(self._find, secret)
         if found is None:
             self._take_public(request)  # trying keys is not free
@@ -80,8 +91,17 @@ class Door:
         return caller
 
     async def admit_visitor(self, request: Request) -> Caller:
-        """Who asks from one of our own pages: the public, limited by address; a key is not asked for."""
-        return self._take_public(request)
+        """Who asks from one of our own pages: the public, limited by address; a key is not asked for.
+
+        ApiError 403 for who has no invitation while one is needed, 429 for too much, 503 while it is closed.
+        """
+        by_invitation = self._refuse_closed()
+        public = self._take_public(request)
+        if by_invitation:
+            session = await run_in_threadpool(visit, self._database, request, self._clock())
+            if session is None or session.invite_id is None:
+                raise ApiError(403, "the service is open to the invited only", code="invite_required")
+        return public
 
     async def admit_admin(self, request: Request) -> Caller:
         """The holder of an admin's key. ApiError 403 for any other."""
@@ -106,6 +126,13 @@ class Door:
         """Keep the counts on disk for as long as the block lasts."""
         async with self._counter.running():
             yield
+
+    def _refuse_closed(self) -> bool:
+        """ApiError while the service is closed; else whether it is open to the invited only."""
+        if self._stage is None:
+            return False
+        self._stage.refuse_closed()
+        return self._stage.current().stage == "invite"
 
     def _find(self, secret: str) -> tuple[Key, int] | None:
         """A key, and the tokens that it has used today as far as the database knows."""
