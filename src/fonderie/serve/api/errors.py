@@ -44,6 +44,7 @@ _TYPES = {
     409: "conflict_error",
     413: "invalid_request_error",
     422: "invalid_request_error",
+    428: "invalid_request_error",
     429: "rate_limit_error",
     503: "service_unavailable_error",
 }

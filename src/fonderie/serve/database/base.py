@@ -18,6 +18,7 @@ from fonderie.core.errors import InputError, UsageError
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 10
 _WRITES = "fonderie_writes"
+_FORGETS = "fonderie_forgets"
 _LOCK = 0x666F6E6465726965
 """Of PostgreSQL's advisory locks: only one process migrates."""
 
@@ -42,6 +43,8 @@ class Database:
         self.place = parsed.render_as_string(hide_password=True)
         if self.is_sqlite and parsed.database in (None, "", ":memory:"):
             raise UsageError("a database in memory would be empty for every other connection", hint=_FORMS)
+        self._to_empty = False
+        """Whether SQLite's log may hold what was deleted."""
         self._engine = create_engine(parsed, pool_pre_ping=not self.is_sqlite)
         if self.is_sqlite:
             event.listen(self._engine, "connect", _set_up_sqlite)
@@ -56,11 +59,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that holds SQLite's one lock for writing from its beginning; committed at its end."""
-        with (
-            self._engine.connect().execution_options(**{_WRITES: True}) as connection,
-            connection.begin(),
-        ):
-            yield connection
+        with self._engine.connect().execution_options(**{_WRITES: True}) as connection:
+            connection.info.pop(_FORGETS, None)
+            with connection.begin():
+                yield connection
+            self._to_empty |= connection.info.pop(_FORGETS, False)
+            if self._to_empty and self.is_sqlite:
+                self._to_empty = not _emptied(connection)
 
     def migrate(self, to: str = "head") -> None:
         """Bring the tables to a version; InputError if the database comes from a newer Fonderie."""
@@ -90,6 +95,21 @@ class Database:
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+
+def forget(connection: Connection) -> None:
+    """What this transaction deletes is gone from SQLite's files once it is committed, its log included.
+
+    PostgreSQL reuses the space when it vacuums, and its archives and backups go as its administrator says.
+    """
+    connection.info[_FORGETS] = True
+
+
+def _emptied(connection: Connection) -> bool:
+    """Write SQLite's log into the file and empty it; False if somebody was reading for too long: next time then."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return bool(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
 
 
 _FORMS = "sqlite:///file.db (relative) or sqlite:////folder/file.db, or postgresql://user:password@host/database"

@@ -108,6 +108,7 @@ contenders = Table(
     Column("side", String(1), nullable=False),  # "a" and "b" of a duel, "a" alone of a chat
     Column("name", String(200), nullable=False),
     Column("digest", String(71), nullable=False),  # of the release's release.json
+    Column("model_digest", String(71), nullable=False),  # of the weights, as release.json says it
     Column("settings", JSON, nullable=False),  # sampling settings
     PrimaryKeyConstraint("conversation_id", "side"),
     CheckConstraint("side IN ('a', 'b')", name="side"),
@@ -154,6 +155,7 @@ votes = Table(
     Column("comment", Text, nullable=False),
     Column("seconds_to_vote", Double, nullable=False),  # from the end of the slower answer
     Column("doubts", JSON, nullable=False),  # codes of what speaks against counting it; [] counts
+    Column("question_hash", String(64), nullable=False, index=True),  # of its words: the same one asked again
     Column("at", Double, nullable=False, index=True),
     UniqueConstraint("conversation_id", "position"),
     CheckConstraint("choice IN ('a', 'b', 'both_good', 'both_bad', 'idk')", name="choice"),

@@ -140,6 +140,7 @@ def _make_answers() -> None:
         sa.Column("side", sa.String(length=1), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("model_digest", sa.String(length=71), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
         sa.CheckConstraint("side IN ('a', 'b')", name="ck_contenders_side"),
         sa.ForeignKeyConstraint(
@@ -206,6 +207,7 @@ def _make_judgements() -> None:
         sa.Column("comment", sa.Text(), nullable=False),
         sa.Column("seconds_to_vote", sa.Double(), nullable=False),
         sa.Column("doubts", sa.JSON(), nullable=False),
+        sa.Column("question_hash", sa.String(length=64), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.CheckConstraint("choice IN ('a', 'b', 'both_good', 'both_bad', 'idk')", name="ck_votes_choice"),
         sa.ForeignKeyConstraint(
@@ -215,11 +217,13 @@ def _make_judgements() -> None:
         sa.UniqueConstraint("conversation_id", "position", name="uq_votes_conversation_id"),
     )
     op.create_index("ix_votes_at", "votes", ["at"], unique=False)
+    op.create_index("ix_votes_question_hash", "votes", ["question_hash"], unique=False)
 
 
 def downgrade() -> None:
     """Remove every table."""
     op.drop_table("thumbs")
+    op.drop_index("ix_votes_question_hash", table_name="votes")
     op.drop_index("ix_votes_at", table_name="votes")
     op.drop_table("votes")
     op.drop_index("ix_turns_conversation_id", table_name="turns")
