@@ -4,9 +4,14 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+
+from fonderie.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from fonderie.serve.database.base import Database
 
 STORE_VARIABLE = "FONDERIE_STORE"
 DATABASE_VARIABLE = "FONDERIE_DATABASE"
@@ -61,6 +66,17 @@ def add_database(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def service_database(url: str) -> "Database":
+    """The service's database, of the newest version; close it. UsageError if it cannot be opened."""
+    try:
+        from fonderie.serve.database.base import open_database
+    except ImportError as error:
+        raise UsageError(
+            f"{error.name} is not installed, which the service needs", hint="pip install 'fonderie[serve]'"
+        ) from error
+    return open_database(url)
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1, as argparse reads one."""
     value = int(text)
@@ -69,10 +85,10 @@ def positive(text: str) -> int:
     return value
 
 
-def console() -> Console:
-    """Standard output; a pipe or a file has no width of its own, and tables need some."""
-    found = Console()
-    return found if found.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_COLUMNS)
+def console(*, stderr: bool = False) -> Console:
+    """Standard output, or error; a pipe or a file has no width of its own, and tables need some."""
+    found = Console(stderr=stderr)
+    return found if found.is_terminal or "COLUMNS" in os.environ else Console(stderr=stderr, width=PIPE_COLUMNS)
 
 
 def print_json(value: Any) -> None:

@@ -84,7 +84,7 @@ class Door:
         key, used = found
         if key.revoked_at is not None:
             raise _unknown("this key was revoked")
-        caller = Caller(f"key:{key.name}", key.role)
+        caller = Caller(key.caller, key.role)
         self._take(request, caller.name, key.per_minute or self.rules.per_minute_per_key, "this key")
         if key.per_day_tokens is not None:
             self._check_quota(request, key.per_day_tokens, used + self._counter.unwritten(caller.name))
@@ -142,7 +142,7 @@ class Door:
                 return None
             if key.per_day_tokens is None:
                 return key, 0
-            return key, used_on(connection, day_of(self._clock()), f"key:{key.name}").tokens
+            return key, used_on(connection, day_of(self._clock()), key.caller).tokens
 
     def _take_public(self, request: Request) -> Caller:
         host = request.client.host if request.client else ""

@@ -33,6 +33,11 @@ class Key:
     created_at: float
     revoked_at: float | None
 
+    @property
+    def caller(self) -> str:
+        """As its use is counted."""
+        return f"key:{self.name}"
+
 
 _COLUMNS = (
     *(api_keys.c.id, api_keys.c.name, api_keys.c.role, api_keys.c.per_minute, api_keys.c.per_day_tokens),

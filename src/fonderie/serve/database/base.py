@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from fonderie.core.errors import InputError, UsageError
 
@@ -30,22 +30,34 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        """UsageError for an address that is none, or that nothing answers at."""
+        """UsageError for an address that is none, and for a database of a kind that is not known."""
         try:
             parsed = make_url(url)
-        except ArgumentError as error:
-            raise UsageError(f"{url!r} is not the address of a database", hint=_FORMS) from error
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-            raise UsageError(f"{parsed.get_backend_name()} is not a database that Fonderie knows", hint=_FORMS)
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        except (ArgumentError, ValueError) as error:
+            # Not repeated: there may be a password in it.
+            raise UsageError("this is not the address of a database", hint=_FORMS) from error
+        driver = _DRIVERS.get(parsed.drivername)
+        if driver is None:
+            raise UsageError(f"{parsed.drivername} is not a database that Fonderie knows", hint=_FORMS)
+        self.is_sqlite = driver == "sqlite"
         self.place = parsed.render_as_string(hide_password=True)
-        if self.is_sqlite and parsed.database in (None, "", ":memory:"):
-            raise UsageError("a database in memory would be empty for every other connection", hint=_FORMS)
+        if self.is_sqlite and (parsed.database in (None, "", ":memory:") or parsed.query):
+            raise UsageError(
+                f"{self.place} names no file: a database in memory would be empty for every other connection, and "
+                "SQLite's options are ours",
+                hint=_FORMS,
+            )
+        parsed = parsed.set(drivername=driver)
+        self.file = Path(parsed.database or "") if self.is_sqlite else None
+        """SQLite's."""
         self._to_empty = False
         """Whether SQLite's log may hold what was deleted."""
-        self._engine = create_engine(parsed, pool_pre_ping=not self.is_sqlite)
+        try:
+            self._engine = create_engine(parsed, pool_pre_ping=not self.is_sqlite)
+        except ImportError as error:
+            raise UsageError(
+                "psycopg is not installed, which PostgreSQL needs", hint="pip install 'fonderie[postgresql]'"
+            ) from error
         if self.is_sqlite:
             event.listen(self._engine, "connect", _set_up_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
@@ -70,6 +82,9 @@ class Database:
     def migrate(self, to: str = "head") -> None:
         """Bring the tables to a version; InputError if the database comes from a newer Fonderie."""
         try:
+            if self.file is not None and not self.file.exists():
+                # For the service alone: there will be what people wrote in it. SQLite's log takes the same mode.
+                self.file.touch(mode=0o600)
             with self.write() as connection:
                 if not self.is_sqlite:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -81,7 +96,7 @@ class Database:
                         hint="Serve it with the Fonderie that wrote it, or a newer one.",
                     )
                 command.upgrade(_config(connection), to)
-        except OperationalError as error:
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             raise UsageError(
                 f"the database {self.place} cannot be used: {_first_line(error)}", hint=_FORMS
             ) from error
@@ -112,6 +127,11 @@ def _emptied(connection: Connection) -> bool:
     return bool(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
 
 
+_DRIVERS = {
+    **dict.fromkeys(("sqlite", "sqlite+pysqlite"), "sqlite"),
+    **dict.fromkeys(("postgresql", "postgresql+psycopg"), "postgresql+psycopg"),
+}
+"""By what an address may begin with."""
 _FORMS = "sqlite:///file.db (relative) or sqlite:////folder/file.db, or postgresql://user:password@host/database"
 
 
@@ -129,7 +149,7 @@ def _config(connection: Connection) -> Config:
     return config
 
 
-def _first_line(error: SQLAlchemyError) -> str:
+def _first_line(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().split("\n", 1)[0]
 
 
