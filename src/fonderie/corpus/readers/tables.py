@@ -11,16 +11,15 @@ import pyarrow.parquet as pq
 from fonderie.core.errors import InputError
 from fonderie.corpus.readers.raw import DOCUMENT_BYTES, Raw, decode, open_binary
 
-OWN_FIELDS = ("licence", "language", "created", "author")
-"""Columns that mean what the document schema means by them, if a row has them."""
+OWN_FIELDS = ("language", "created", "author")
+"""Columns that mean what the document schema means by them, if a row has them; and "licence", or "license"."""
 _PARSER = json.JSONDecoder()
-_LICENCE_SPELLINGS = ("licence", "license")
 
 
 def read_jsonl(path: Path, text_field: str) -> Iterator[Raw]:
     """One JSON object per line; InputError names file and line."""
     for number, row in jsonl_rows(path):
-        yield _raw(row, text_field, f"#L{number}", f"{path}, line {number}")
+        yield _raw(row, text_field, f"#L{number}", path, "line", number)
 
 
 def jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -28,9 +27,10 @@ def jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with open_binary(path) as binary:
         offset = 0
         for number, line in enumerate(iter(lambda: binary.readline(DOCUMENT_BYTES), b""), start=1):
-            where = f"{path}, line {number}"
             if len(line) == DOCUMENT_BYTES:
-                raise InputError(f"{where}: longer than {DOCUMENT_BYTES >> 20} MiB, at offset {offset:,}")
+                raise InputError(
+                    f"{path}, line {number}: longer than {DOCUMENT_BYTES >> 20} MiB, at offset {offset:,}"
+                )
             text = decode(line, path, start=offset).lstrip()
             offset += len(line)
             if not text:
@@ -41,16 +41,16 @@ def jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     raise json.JSONDecodeError("Extra data", text, end)
             except (ValueError, RecursionError) as error:
                 begins = f"the line begins at offset {offset - len(line):,}"
-                raise InputError(f"{where}: not JSON ({begins}): {error}") from error
+                raise InputError(f"{path}, line {number}: not JSON ({begins}): {error}") from error
             if not isinstance(row, dict):
-                raise InputError(f"{where}: not a JSON object")
+                raise InputError(f"{path}, line {number}: not a JSON object")
             yield number, row
 
 
 def read_parquet(path: Path, text_field: str) -> Iterator[Raw]:
     """One row per document; InputError names file and row."""
     for number, row in parquet_rows(path):
-        yield _raw(row, text_field, f"#row{number}", f"{path}, row {number}")
+        yield _raw(row, text_field, f"#row{number}", path, "row", number)
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -76,11 +76,11 @@ def _batch_rows(file: pq.ParquetFile) -> int:
     return max(1, min(2_000, (32 << 20) // max(row_bytes, 1)))
 
 
-def _raw(row: dict[str, Any], text_field: str, fragment: str, where: str) -> Raw:
+def _raw(row: dict[str, Any], text_field: str, fragment: str, path: Path, unit: str, number: int) -> Raw:
     text = row.pop(text_field, None)
     if not isinstance(text, str):
         raise InputError(
-            f"{where}: no text in '{text_field}'",
+            f"{path}, {unit} {number}: no text in '{text_field}'",
             hint=f"The row has: {', '.join(row)}. Name the right one with text_field.",
         )
     return raw_of(text, row, fragment)
@@ -88,19 +88,30 @@ def _raw(row: dict[str, Any], text_field: str, fragment: str, where: str) -> Raw
 
 def raw_of(text: str, row: dict[str, Any], fragment: str) -> Raw:
     """A row's text with what its other fields say: licence, language, date and author; all else is metadata."""
-    licence = next((row.pop(name) for name in _LICENCE_SPELLINGS if row.get(name) is not None), None)
-    own = {name: row.pop(name) for name in OWN_FIELDS if isinstance(row.get(name), str)}
+    licence = row.pop("licence", None)
+    if licence is None:
+        licence = row.pop("license", None)
+    language, created, author = (_own(row, name) for name in OWN_FIELDS)
     metadata = row.pop("metadata", None)
-    rest = {**(metadata if isinstance(metadata, dict) else {}), **row}
+    rest = {**metadata, **row} if isinstance(metadata, dict) else row
     return Raw(
         text=text,
         fragment=fragment,
         licence=None if licence is None else str(licence),
-        language=own.get("language"),
-        created=own.get("created"),
-        author=own.get("author"),
-        metadata={name: _plain(value) for name, value in rest.items() if value is not None},
+        language=language,
+        created=created,
+        author=author,
+        metadata={name: _plain(value) for name, value in rest.items() if value is not None} if rest else {},
     )
+
+
+def _own(row: dict[str, Any], name: str) -> str | None:
+    """A column of the document schema, out of the row if it is text; anything else stays, as metadata."""
+    value = row.get(name)
+    if not isinstance(value, str):
+        return None
+    del row[name]
+    return value
 
 
 def _plain(value: Any) -> str:
