@@ -16,6 +16,7 @@ from fonderie.serve.api.completions import CompletionFields, completion_answer, 
 from fonderie.serve.api.embeddings import EmbeddingFields, embedded
 from fonderie.serve.api.errors import ApiError
 from fonderie.serve.api.frame import Frame, handle_errors
+from fonderie.serve.api.responses import ResponsesFields, response_answer, response_stream
 from fonderie.serve.api.streaming import stream, while_connected
 from fonderie.serve.api.tokens import DetokenizeFields, TokenizeFields, detokenized, tokenized, tokenizer_info
 from fonderie.serve.served import Served
@@ -85,6 +86,15 @@ def _add_answers(app: APIRouter, models: Mapping[str, Served], door: Door) -> No
         if fields.stream:
             return await stream(completion_stream(model, fields, spent))
         return _json(await while_connected(request, completion_answer(model, fields, spent)))
+
+    @app.post("/v1/responses")
+    async def responses(fields: ResponsesFields, request: Request) -> Response:
+        """Continue a conversation, as OpenAI's newer interface writes it; nothing is stored."""
+        model = _named(models, fields.model)
+        spent = door.meter(request.state.caller)
+        if fields.stream:
+            return await stream(response_stream(model, fields, spent))
+        return _json(await while_connected(request, response_answer(model, fields, spent)))
 
     @app.post("/v1/embeddings")
     async def embeddings(fields: EmbeddingFields, request: Request) -> Response:

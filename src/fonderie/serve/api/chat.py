@@ -1,6 +1,6 @@
 """POST /v1/chat/completions."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from fonderie.serve.answers import Spent
 from fonderie.serve.api.errors import bad
 from fonderie.serve.api.fields import MAX_TOP_LOGPROBS, Generating, Message, ResponseFormat
-from fonderie.serve.api.generating import Choice, asked, head_of, requests_of, taken, usage, whole
+from fonderie.serve.api.generating import Choice, Params, asked, head_of, requests_of, taken, usage, whole
 from fonderie.serve.api.streaming import DONE, KEEP_ALIVE, data
 from fonderie.serve.engine.request import Finished, Piece, Request, TokenLogprob
 from fonderie.serve.served import Served, conversation_prompt
@@ -56,6 +56,7 @@ def chat_requests(served: Served, fields: ChatFields) -> list[Request]:
         top_logprobs=top,
         response_format=fields.response_format,
         end_ids=frozenset(served.tokenizer.stops),
+        params=Params("messages", length="max_tokens" if fields.max_tokens else "max_completion_tokens"),
     )
 
 
@@ -111,12 +112,17 @@ async def chat_stream(served: Served, fields: ChatFields, spent: Spent) -> Async
     yield DONE
 
 
-def _logprobs(served: Served, entries: tuple[TokenLogprob, ...] | list[TokenLogprob]) -> dict[str, Any]:
+def _logprobs(served: Served, entries: Sequence[TokenLogprob]) -> dict[str, Any]:
+    return {"content": logprobs_of(served, entries), "refusal": None}
+
+
+def logprobs_of(served: Served, entries: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
+    """Each token with its log-probability and its bytes, and the likeliest tokens there."""
+
     def spelt(token: int, logprob: float | None) -> dict[str, Any]:
         return {"token": served.token_text(token), "logprob": logprob, "bytes": list(served.token_bytes(token))}
 
-    content = [
+    return [
         {**spelt(entry.token, entry.logprob), "top_logprobs": [spelt(*top) for top in entry.top]}
         for entry in entries
     ]
-    return {"content": content, "refusal": None}

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from fonderie.serve.answers import Spent
 from fonderie.serve.api.fields import MAX_TOP_LOGPROBS, Generating, ResponseFormat, TokenIds
-from fonderie.serve.api.generating import Choice, asked, head_of, ids_of, requests_of, taken, usage, whole
+from fonderie.serve.api.generating import Choice, Params, asked, head_of, ids_of, requests_of, taken, usage, whole
 from fonderie.serve.api.streaming import DONE, KEEP_ALIVE, data
 from fonderie.serve.engine.request import Finished, Piece, PromptRead, Request, TokenLogprob
 from fonderie.serve.served import Served
@@ -60,6 +60,7 @@ def completion_requests(served: Served, fields: CompletionFields) -> list[Reques
             prompt_logprobs=fields.echo and fields.logprobs is not None,
             response_format=fields.response_format,
             end_ids=frozenset({served.tokenizer.eos}),
+            params=Params("prompt"),
         )
     ]
 

@@ -19,6 +19,15 @@ from fonderie.serve.served import Served, seed_of
 KEEP_ALIVE_SECONDS = 15.0
 
 
+@dataclass(frozen=True)
+class Params:
+    """What a route calls the fields that errors name."""
+
+    prompt: str
+    length: str = "max_tokens"
+    form: str = "response_format"
+
+
 @dataclass
 class Choice:
     """One answer as it grows."""
@@ -81,25 +90,26 @@ def requests_of(
     prompt_logprobs: bool = False,
     response_format: ResponseFormat | None = None,
     end_ids: frozenset[int],
+    params: Params,
 ) -> list[Request]:
     """One request for each choice; ApiError names the field that cannot be honoured."""
     room = served.engine.context - len(prompt)
     if room < 0 or (room == 0 and max_tokens != 0):
         raise bad(
             f"the prompt has {len(prompt)} tokens; {served.name} reads {served.engine.context} with the answer",
-            "messages",
+            params.prompt,
             code="context_length_exceeded",
         )
     wanted = room if max_tokens is None else max_tokens
     if wanted > room:
         raise bad(
-            f"{len(prompt)} tokens of prompt and max_tokens {wanted} are more than the {served.engine.context} "
-            f"tokens that {served.name} reads",
-            "max_tokens",
+            f"{len(prompt)} tokens of prompt and {params.length} {wanted} are more than the "
+            f"{served.engine.context} tokens that {served.name} reads",
+            params.length,
             code="context_length_exceeded",
         )
     fresh = secrets.randbits(63)
-    grammar = _grammar(response_format)
+    grammar = _grammar(response_format, params.form)
     return [
         Request(
             prompt,
@@ -125,14 +135,14 @@ def requests_of(
     ]
 
 
-def _grammar(response_format: ResponseFormat | None) -> str | None:
+def _grammar(response_format: ResponseFormat | None, param: str) -> str | None:
     if response_format is None or response_format.type == "text":
         return None
     schema = response_format.json_schema
     try:
         return json_grammar(None if schema is None else schema.schema_)
     except ValueError as error:
-        raise bad(str(error), "response_format") from error
+        raise bad(str(error), param) from error
 
 
 def _bias(given: dict[str, float], vocabulary: int) -> dict[int, float]:
