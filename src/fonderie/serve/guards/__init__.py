@@ -1,0 +1,1 @@
+"""Guards: what is looked for in questions and answers, and what happens when it is found."""
