@@ -1,16 +1,19 @@
 """A conversation as the service holds it while it runs, and as it is kept once somebody judges it."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sqlalchemy import Connection, insert, select
 
 from fonderie.chat.consent import Consent, Locale
 from fonderie.serve.api.errors import ApiError
 from fonderie.serve.database.tables import contenders, conversations, turns
-from fonderie.serve.served import Served
+
+if TYPE_CHECKING:
+    from fonderie.serve.served import Served
 
 Kind = Literal["chat", "duel"]
 Side = Literal["a", "b"]
@@ -34,8 +37,13 @@ class Contender:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Sampling settings that are not the interface's defaults."""
 
+    @property
+    def key(self) -> str:
+        """What tells it from every other: the release's digest, and the settings."""
+        return f"{self.digest} {json.dumps(dict(self.settings), sort_keys=True)}"
+
     @classmethod
-    def of(cls, served: Served, settings: Mapping[str, Any] | None = None) -> Self:
+    def of(cls, served: "Served", settings: Mapping[str, Any] | None = None) -> Self:
         """A release as it is served."""
         return cls(served.name, served.digest, served.index.model_digest, settings or {})
 
