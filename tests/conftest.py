@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.serve.databases import database, database_url, postgresql
+
+__all__ = ["database", "database_url", "postgresql"]
 
 CORPORA_VARIABLE = "FONDERIE_CORPORA"
 MOF_VARIABLE = "FONDERIE_MOF"

@@ -1,0 +1,134 @@
+"""Databases to test with: SQLite in a file, and a real PostgreSQL that the tests start for themselves.
+
+The server listens on a socket in a folder that only its user may enter, and never on the network.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from fonderie.serve.database.base import Database
+
+INSTALLED = Path("/usr/lib/postgresql")
+PATIENCE_SECONDS = 60
+
+
+@dataclass
+class Postgresql:
+    """A server for as long as the tests run; each asks for a database of its own."""
+
+    sockets: Path
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def url(self, name: str) -> str:
+        return f"postgresql://postgres@/{name}?host={self.sockets}"
+
+    def command(self, statement: str) -> None:
+        import psycopg
+
+        address = f"host={self.sockets} user=postgres dbname=postgres"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+    def new(self) -> str:
+        """The address of a new, empty database."""
+        name = f"test_{next(self.numbers)}"
+        self.command(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+
+def _programs() -> Path:
+    """Where PostgreSQL's own programs are: Debian keeps them out of the path."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).parent
+    versions = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not versions:
+        pytest.skip(f"PostgreSQL is not installed: no initdb in the path or under {INSTALLED}")
+    return versions[-1].parent
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A PostgreSQL server of the tests' own."""
+    import psycopg
+
+    programs = _programs()
+    folder = Path(tempfile.mkdtemp(prefix="fonderie-postgresql-"))
+    other: dict[str, Any] = {}
+    if os.getuid() == 0:  # it refuses to run as root
+        other = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        shutil.chown(folder, "postgres", "postgres")
+    data, sockets = folder / "data", folder
+    subprocess.run(
+        [
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        **other,
+    )
+    options = ("listen_addresses=", f"unix_socket_directories={sockets}", "fsync=off", "max_connections=50")
+    server = subprocess.Popen(
+        [programs / "postgres", "-D", data, *(part for option in options for part in ("-c", option))],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        **other,
+    )
+    try:
+        made = Postgresql(sockets)
+        limit = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                made.command("SELECT 1")
+                break
+            except psycopg.OperationalError:
+                assert server.poll() is None, "the server has ended"
+                assert time.monotonic() < limit, "the server does not answer"
+                time.sleep(0.02)
+        yield made
+    finally:
+        server.send_signal(signal.SIGINT)  # without waiting for connections that were left open
+        server.wait(PATIENCE_SECONDS)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new, empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'service.db'}"
+    server: Postgresql = request.getfixturevalue("postgresql")
+    return server.new()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator["Database"]:
+    """A database of the newest version, of either kind."""
+    from fonderie.serve.database.base import open_database
+
+    with open_database(database_url) as found:
+        yield found
