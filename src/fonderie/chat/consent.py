@@ -35,8 +35,8 @@ Locale = Literal["fr", "en"]
 LOCALES: Final[tuple[Locale, ...]] = get_args(Locale)
 
 TEXT_VERSION: Final = "2026-11"
-RETENTION_DAYS: Final = 365
-"""After the last visit; `--retention-days` says otherwise. Long enough to compare the releases of a year."""
+RETENTION_DAYS: Final = 180
+"""After the last visit; `--retention-days` says otherwise. As long as the cookie by which people reach theirs."""
 
 
 @dataclass(frozen=True)
