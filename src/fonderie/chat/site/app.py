@@ -1,0 +1,36 @@
+"""The site: its pages and routes, put into the application that answers the API."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from fonderie.chat.site.asking import add_asking
+from fonderie.chat.site.documents import add_documents
+from fonderie.chat.site.models import about
+from fonderie.chat.site.pages import Site
+from fonderie.chat.site.running import Runs
+from fonderie.chat.site.words import Language
+from fonderie.serve.access import Door
+from fonderie.serve.served import Served
+
+
+def add_site(app: FastAPI, models: Mapping[str, Served], door: Door, *, runs: Runs | None = None) -> Site:
+    """Add the pages; ReleaseError where a release's own account of itself cannot be read."""
+    site = Site(app)
+    runs = runs or Runs()
+    add_documents(app, models)
+    add_asking(app, models, door, runs)
+    _add_chat(site, models)
+    return site
+
+
+def _add_chat(site: Site, models: Mapping[str, Served]) -> None:
+    said = {name: about(model) for name, model in models.items()}
+
+    @site.page("/", nav="chat.nav")
+    async def chat(request: Request, language: Language) -> Response:
+        return await run_in_threadpool(
+            site.render, request, "chat.html.jinja", language, models=list(said.values())
+        )

@@ -1,0 +1,23 @@
+// The page's words, in its language. A missing key is an error, never a blank.
+
+export const language = document.documentElement.lang;
+
+const texts = await (await fetch(document.documentElement.dataset.words)).json();
+const plurals = new Intl.PluralRules(language);
+
+/** A text with its braces filled in. */
+export function t(key, values = {}) {
+  if (!(key in texts)) throw new Error(`no words for ${key}`);
+  return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+/** A text that depends on a number: `key.one` or `key.other`. */
+export function count(key, n) {
+  const form = plurals.select(n) === "one" ? "one" : "other";
+  return t(`${key}.${form}`, { n: n.toLocaleString(language) });
+}
+
+/** What to tell a person about an error's code. */
+export function problem(code) {
+  return texts[`errors.${code}`] ?? t("errors.unknown");
+}

@@ -1,0 +1,79 @@
+"""The files of a release that people read: its card, its documents, what its findings rest on.
+
+Only what release.json lists, and only the very bytes it lists. They were written by the release's maker, so they
+get a policy of their own: styles of the page itself, no script, no form, nothing from anywhere.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from fonderie.core.digest import digest_bytes
+from fonderie.release.folder import is_safe_name
+from fonderie.release.html import to_html
+from fonderie.release.words import Language
+from fonderie.serve.served import Served
+
+LIMIT_BYTES = 4 << 20
+"""Of what is shown in a browser: no weights and no corpora."""
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox"
+)
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".jsonl": "text/plain; charset=utf-8",
+    ".jinja": "text/plain; charset=utf-8",
+    ".md": "text/html; charset=utf-8",  # read as Markdown, and shown as a page
+    ".svg": "image/svg+xml",
+    ".toml": "text/plain; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    "": "text/plain; charset=utf-8",  # LICENSE
+}
+_SKIP: dict[Language, str] = {"en": "Skip to content", "fr": "Aller au contenu"}
+
+
+def add_documents(app: FastAPI, models: Mapping[str, Served]) -> None:
+    """Declare `/release/<name>/<path>`."""
+    listed = {
+        name: {entry.path: entry.sha256 for entry in model.index.files if entry.size_bytes <= LIMIT_BYTES}
+        for name, model in models.items()
+    }
+
+    @app.get("/release/{name}/{path:path}", include_in_schema=False)
+    async def document(name: str, path: str, request: Request) -> Response:
+        digest = listed.get(name, {}).get(path)
+        suffix = PurePosixPath(path).suffix
+        if digest is None or suffix not in _KINDS or not is_safe_name(path):
+            raise HTTPException(404, "no such document")
+        tag = f'"{digest.removeprefix("sha256:")}"'
+        headers = {
+            "content-security-policy": POLICY,
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "no-referrer",
+            "cache-control": "no-cache",
+            "etag": tag,
+        }
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        body = await run_in_threadpool(_read, models[name].folder, path, digest)
+        return Response(body, media_type=_KINDS[suffix], headers=headers)
+
+
+def _read(folder: Path, path: str, digest: str) -> bytes:
+    """The bytes of a listed file, a card as a page; 404 if they are not the ones that were listed."""
+    try:
+        data = (folder / path).read_bytes()
+    except OSError as error:
+        raise HTTPException(404, "no such document") from error
+    if digest_bytes(data) != digest:
+        raise HTTPException(404, "this document is not the one that the release lists")
+    if PurePosixPath(path).suffix != ".md":
+        return data
+    language: Language = "fr" if path.endswith(".fr.md") else "en"
+    return to_html(data.decode("utf-8"), title=path, language=language, skip=_SKIP[language]).encode("utf-8")
