@@ -79,6 +79,7 @@ def _serve(options: argparse.Namespace) -> int:
         raise UsageError(
             f"{error.name} is not installed, which serving needs", hint="pip install 'fonderie[serve]'"
         ) from error
+    from fonderie.chat.site.app import add_site
     from fonderie.release.gate import refuse_failed
     from fonderie.serve.access import Door, Rules, trusted_proxies
     from fonderie.serve.api.app import make_api
@@ -94,7 +95,10 @@ def _serve(options: argparse.Namespace) -> int:
     database = open_database(options.database)
 
     def make(models: dict[str, Served]) -> "FastAPI":
-        return make_api(models, Door(database, rules))
+        door = Door(database, rules)
+        app = make_api(models, door)
+        add_site(app, models, door)
+        return app
 
     serve(
         options.releases,
