@@ -44,7 +44,7 @@ class History:
 def question_hash(text: str) -> str:
     """SHA-256 of a question's letters and digits, whatever case, accents' encoding, spaces and punctuation."""
     plain = unicodedata.normalize("NFKC", text).casefold()
-    return hashlib.sha256(" ".join(re.findall(r"\w+", plain)).encode()).hexdigest()
+    return hashlib.sha256(" ".join(re.findall(r"\w+", plain)).encode(errors="replace")).hexdigest()
 
 
 def doubts(conversation: Conversation, position: int, choice: str, history: History, *, at: float) -> list[str]:

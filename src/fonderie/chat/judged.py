@@ -1,6 +1,7 @@
 """A conversation as the service holds it while it runs, and as it is kept once somebody judges it."""
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,14 @@ SIDES: tuple[Side, ...] = ("a", "b")
 def new_id() -> str:
     """A random name: 128 bits in 32 hexadecimal digits."""
     return secrets.token_hex(16)
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """A text without what databases refuse: NUL, and the half characters that JSON can hold."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ def keep(connection: Connection, session_id: int, consent: Consent, conversation
     query = select(turns.c.position, turns.c.side, turns.c.text).where(turns.c.conversation_id == conversation.id)
     there = {(position, side): text for position, side, text in connection.execute(query)}
     for turn in conversation.turns:
-        if there.get((turn.position, turn.side), turn.text) != turn.text:
+        if there.get((turn.position, turn.side), storable(turn.text)) != storable(turn.text):
             raise ApiError(409, f"turn {turn.position} was kept with another text", code="conversation_changed")
     fresh = [
         {
@@ -113,7 +122,7 @@ def keep(connection: Connection, session_id: int, consent: Consent, conversation
             "position": turn.position,
             "side": turn.side,
             "role": turn.role,
-            "text": turn.text,
+            "text": storable(turn.text),
             "finish_reason": turn.finish_reason,
             "answer_tokens": turn.answer_tokens,
             "seed": None if turn.seed is None else str(turn.seed),

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from fonderie.chat import consent
 from fonderie.chat.consent import Texts
 from fonderie.chat.doubts import History, doubts, question_hash
-from fonderie.chat.judged import SIDES, Contender, Conversation, keep
+from fonderie.chat.judged import SIDES, Contender, Conversation, keep, storable
 from fonderie.serve.api.errors import ApiError, bad
 from fonderie.serve.database.tables import conversations, reports, thumbs, turns, votes
 
@@ -79,7 +79,7 @@ def vote(
         "position": position,
         "choice": ballot.choice,
         "reasons": {side: list(ballot.reasons.get(side, ())) for side in SIDES},
-        "comment": ballot.comment.strip(),
+        "comment": storable(ballot.comment.strip()),
         "seconds_to_vote": max(0.0, at - max(answer.at for answer in answers if answer)),
         "doubts": doubts(
             conversation, position, ballot.choice, _history(connection, session_id, hashed, at), at=at
@@ -115,7 +115,7 @@ def thumb(
     keep(connection, session_id, consent.require(connection, session_id, texts), conversation)
     here = (turns.c.conversation_id == conversation.id) & (turns.c.position == position) & (turns.c.side == side)
     turn_id = connection.scalar(select(turns.c.id).where(here))
-    row = {"value": value, "reasons": reasons, "comment": comment.strip(), "at": at}
+    row = {"value": value, "reasons": reasons, "comment": storable(comment.strip()), "at": at}
     one = thumbs.c.turn_id == turn_id
     if value == 0:
         connection.execute(delete(thumbs).where(one))
@@ -144,7 +144,7 @@ def report(
             429, "that is a lot of reports for a day", code="too_many_reports", retry_after_seconds=int(DAY_SECONDS)
         )
     row = {"session_id": session_id, "model": contender.name, "digest": contender.digest, "reason": reason}
-    row |= {"comment": comment.strip(), "excerpt": excerpt, "at": at}
+    row |= {"comment": storable(comment.strip()), "excerpt": storable(excerpt), "at": at}
     key = connection.execute(insert(reports).values(row)).inserted_primary_key
     assert key is not None
     return int(key[0])

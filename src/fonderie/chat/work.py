@@ -49,7 +49,7 @@ class Work:
         if challenge is None or answer is None:
             raise _refused("a proof of work is asked for here", "work_required")
         head, _, seal = challenge.rpartition(".")
-        if not hmac.compare_digest(seal.encode(), self._seal(session_id, head).encode()):
+        if not hmac.compare_digest(_bytes(seal), self._seal(session_id, head).encode()):
             raise _refused("this proof of work is for somebody else", "work_unknown")
         bits, ends_at = int(head.split(".", 1)[0]), float(".".join(head.split(".")[1:3]))
         now = self._clock()
@@ -61,7 +61,7 @@ class Work:
         self._taken[challenge] = ends_at
 
     def _seal(self, session_id: int, head: str) -> str:
-        return hmac.new(self._secret, f"{session_id} {head}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._secret, _bytes(f"{session_id} {head}"), hashlib.sha256).hexdigest()
 
     def _forget(self, now: float) -> None:
         for challenge in [challenge for challenge, ends_at in self._taken.items() if ends_at < now]:
@@ -70,8 +70,13 @@ class Work:
 
 def zero_bits(challenge: str, answer: str) -> int:
     """With how many zero bits the hash of an answer begins."""
-    digest = hashlib.sha256(f"{challenge}:{answer}".encode(errors="replace")).digest()
+    digest = hashlib.sha256(_bytes(f"{challenge}:{answer}")).digest()
     return 256 - int.from_bytes(digest, "big").bit_length()
+
+
+def _bytes(text: str) -> bytes:
+    # JSON may hold half a character, which UTF-8 cannot.
+    return text.encode(errors="replace")
 
 
 def _refused(message: str, code: str) -> ApiError:
