@@ -79,27 +79,44 @@ class Database:
             if self._to_empty and self.is_sqlite:
                 self._to_empty = not _emptied(connection)
 
-    def migrate(self, to: str = "head") -> None:
+    def migrate(self, to: str = "head", scripts: Path = MIGRATIONS) -> None:
         """Bring the tables to a version; InputError if the database comes from a newer Fonderie."""
         try:
             if self.file is not None and not self.file.exists():
                 # For the service alone: there will be what people wrote in it. SQLite's log takes the same mode.
                 self.file.touch(mode=0o600)
-            with self.write() as connection:
+            with self._migrating() as connection:
                 if not self.is_sqlite:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
                 found = MigrationContext.configure(connection).get_current_revision()
-                known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+                known = {script.revision for script in ScriptDirectory(str(scripts)).walk_revisions()}
                 if found is not None and found not in known:
                     raise InputError(
                         f"{self.place} is of version {found}, which this Fonderie does not know",
                         hint="Serve it with the Fonderie that wrote it, or a newer one.",
                     )
-                command.upgrade(_config(connection), to)
+                command.upgrade(_config(connection, scripts), to)
         except (DBAPIError, sqlite3.Error, OSError) as error:
             raise UsageError(
                 f"the database {self.place} cannot be used: {_first_line(error)}", hint=_FORMS
             ) from error
+
+    @contextmanager
+    def _migrating(self) -> Iterator[Connection]:
+        """As `write`. SQLite changes a table by copying it; dropping the old one would delete what refers to it."""
+        if not self.is_sqlite:
+            with self.write() as connection:
+                yield connection
+            return
+        with self._engine.connect().execution_options(**{_WRITES: True}) as connection:
+            _sqlite_of(connection).execute("PRAGMA foreign_keys = OFF")  # nothing, once a transaction has begun
+            try:
+                with connection.begin():
+                    yield connection
+                    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                    assert not broken, f"rows of {broken[0][0]} refer to rows of {broken[0][2]} that are not there"
+            finally:
+                _sqlite_of(connection).execute("PRAGMA foreign_keys = ON")
 
     def close(self) -> None:
         """Give back every connection."""
@@ -122,9 +139,13 @@ def forget(connection: Connection) -> None:
 
 def _emptied(connection: Connection) -> bool:
     """Write SQLite's log into the file and empty it; False if somebody was reading for too long: next time then."""
+    return bool(_sqlite_of(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+
+
+def _sqlite_of(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
-    return bool(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    return driver
 
 
 _DRIVERS = {
@@ -142,9 +163,9 @@ def open_database(url: str) -> Database:
     return database
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection, scripts: Path) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 

@@ -29,7 +29,7 @@ def _make_access() -> None:
         sa.Column("per_day_tokens", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("revoked_at", sa.Double(), nullable=True),
-        sa.CheckConstraint("role IN ('user', 'admin')", name="ck_api_keys_role"),
+        sa.CheckConstraint("role IN ('user', 'admin')", name=op.f("ck_api_keys_role")),
         sa.PrimaryKeyConstraint("id", name="pk_api_keys"),
         sa.UniqueConstraint("hash", name="uq_api_keys_hash"),
         sa.UniqueConstraint("name", name="uq_api_keys_name"),
@@ -104,7 +104,7 @@ def _make_people() -> None:
         sa.Column("kind", sa.String(length=4), nullable=False),
         sa.Column("locale", sa.String(length=2), nullable=False),
         sa.Column("started_at", sa.Double(), nullable=False),
-        sa.CheckConstraint("kind IN ('chat', 'duel')", name="ck_conversations_kind"),
+        sa.CheckConstraint("kind IN ('chat', 'duel')", name=op.f("ck_conversations_kind")),
         sa.ForeignKeyConstraint(
             ["consent_id"], ["consents.id"], name="fk_conversations_consent_id", ondelete="CASCADE"
         ),
@@ -142,7 +142,7 @@ def _make_answers() -> None:
         sa.Column("digest", sa.String(length=71), nullable=False),
         sa.Column("model_digest", sa.String(length=71), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
-        sa.CheckConstraint("side IN ('a', 'b')", name="ck_contenders_side"),
+        sa.CheckConstraint("side IN ('a', 'b')", name=op.f("ck_contenders_side")),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversations.id"], name="fk_contenders_conversation_id", ondelete="CASCADE"
         ),
@@ -171,8 +171,8 @@ def _make_answers() -> None:
         sa.Column("answer_tokens", sa.Integer(), nullable=True),
         sa.Column("seed", sa.String(length=20), nullable=True),
         sa.Column("at", sa.Double(), nullable=False),
-        sa.CheckConstraint("role IN ('system', 'user', 'assistant')", name="ck_turns_role"),
-        sa.CheckConstraint("side IN ('', 'a', 'b')", name="ck_turns_side"),
+        sa.CheckConstraint("role IN ('system', 'user', 'assistant')", name=op.f("ck_turns_role")),
+        sa.CheckConstraint("side IN ('', 'a', 'b')", name=op.f("ck_turns_side")),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversations.id"], name="fk_turns_conversation_id", ondelete="CASCADE"
         ),
@@ -192,7 +192,7 @@ def _make_judgements() -> None:
         sa.Column("reasons", sa.JSON(), nullable=False),
         sa.Column("comment", sa.Text(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
-        sa.CheckConstraint("value IN (1, -1)", name="ck_thumbs_value"),
+        sa.CheckConstraint("value IN (1, -1)", name=op.f("ck_thumbs_value")),
         sa.ForeignKeyConstraint(["turn_id"], ["turns.id"], name="fk_thumbs_turn_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_thumbs"),
         sa.UniqueConstraint("turn_id", name="uq_thumbs_turn_id"),
@@ -209,7 +209,7 @@ def _make_judgements() -> None:
         sa.Column("doubts", sa.JSON(), nullable=False),
         sa.Column("question_hash", sa.String(length=64), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
-        sa.CheckConstraint("choice IN ('a', 'b', 'both_good', 'both_bad', 'idk')", name="ck_votes_choice"),
+        sa.CheckConstraint("choice IN ('a', 'b', 'both_good', 'both_bad', 'idk')", name=op.f("ck_votes_choice")),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversations.id"], name="fk_votes_conversation_id", ondelete="CASCADE"
         ),
