@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Literal
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from fonderie.core.errors import UsageError
 from fonderie.serve.answers import Spent
-from fonderie.serve.api.errors import ApiError
+from fonderie.serve.api.errors import ApiError, closed
 from fonderie.serve.database.base import Database
 from fonderie.serve.keys import Key, find_key
 from fonderie.serve.limits import Buckets, Taken, duration, network_of
@@ -77,7 +78,10 @@ class Door:
             if self.rules.require_key or by_invitation:
                 raise _unknown("this service wants a key: Authorization: Bearer fonderie-…", "missing_api_key")
             return public
-        found = await run_in_threadpool(self._find, secret)
+        try:
+            found = await run_in_threadpool(self._find, secret)
+        except SQLAlchemyError as error:
+            raise closed("keys cannot be looked up at the moment", retry_after_seconds=5) from error
         if found is None:
             self._take_public(request)  # trying keys is not free
             raise _unknown("this is not a key of this service")

@@ -15,6 +15,12 @@ def guarded(door: Door) -> APIRouter:
     """A router whose routes find the caller in `request.state.caller`."""
 
     class Admitting(APIRoute):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            if not door.rules.require_key:
+                # In OpenAPI, one of two ways: by key, or by nothing.
+                self.openapi_extra = {**(self.openapi_extra or {}), "security": [{}]}
+
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
 
