@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from fonderie.core.digest import digest_bytes
+from fonderie.core.manifest import FileEntry
 from fonderie.release.folder import is_safe_name
 from fonderie.release.html import to_html
 from fonderie.release.words import Language
@@ -38,18 +39,22 @@ _KINDS = {
 _SKIP: dict[Language, str] = {"en": "Skip to content", "fr": "Aller au contenu"}
 
 
+def readable(entry: FileEntry) -> bool:
+    """Whether a file is one for people to read in a browser."""
+    return entry.size_bytes <= LIMIT_BYTES and PurePosixPath(entry.path).suffix in _KINDS
+
+
 def add_documents(app: FastAPI, models: Mapping[str, Served]) -> None:
     """Declare `/release/<name>/<path>`."""
     listed = {
-        name: {entry.path: entry.sha256 for entry in model.index.files if entry.size_bytes <= LIMIT_BYTES}
+        name: {entry.path: entry.sha256 for entry in model.index.files if readable(entry)}
         for name, model in models.items()
     }
 
     @app.get("/release/{name}/{path:path}", include_in_schema=False)
     async def document(name: str, path: str, request: Request) -> Response:
         digest = listed.get(name, {}).get(path)
-        suffix = PurePosixPath(path).suffix
-        if digest is None or suffix not in _KINDS or not is_safe_name(path):
+        if digest is None or not is_safe_name(path):
             raise HTTPException(404, "no such document")
         tag = f'"{digest.removeprefix("sha256:")}"'
         headers = {
@@ -62,7 +67,7 @@ def add_documents(app: FastAPI, models: Mapping[str, Served]) -> None:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         body = await run_in_threadpool(_read, models[name].folder, path, digest)
-        return Response(body, media_type=_KINDS[suffix], headers=headers)
+        return Response(body, media_type=_KINDS[PurePosixPath(path).suffix], headers=headers)
 
 
 def _read(folder: Path, path: str, digest: str) -> bytes:

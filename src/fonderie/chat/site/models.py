@@ -7,6 +7,7 @@ from datetime import date
 from markupsafe import Markup
 from pydantic import TypeAdapter, ValidationError
 
+from fonderie.chat.site.documents import readable
 from fonderie.chat.site.words import Language, read_words
 from fonderie.core.digest import digest_bytes, short
 from fonderie.core.errors import ReleaseError
@@ -17,7 +18,7 @@ from fonderie.release import words
 from fonderie.release.finding import Criterion, Finding, Outcome
 from fonderie.release.findings import overall
 from fonderie.release.gate import exposures, read_gate
-from fonderie.release.layout import ReleaseIndex
+from fonderie.release.layout import GATE, ReleaseIndex
 from fonderie.serve.served import Served
 
 FINDINGS = "findings.json"
@@ -66,6 +67,18 @@ class About:
     def holds(self, path: str) -> bool:
         """Whether the release lists a file."""
         return any(entry.path == path for entry in self.index.files)
+
+    def can_show(self, path: str) -> bool:
+        """Whether a file of the release is one that people can read here."""
+        return any(entry.path == path and readable(entry) for entry in self.index.files)
+
+    def pages(self, language: Language) -> list[str]:
+        """The release's pages for people, in a language where it has them in it."""
+        other = {"fr": ".en.", "en": ".fr."}[language]
+        card = "README.fr.md" if language == "fr" and self.holds("README.fr.md") else "README.md"
+        found = [entry.path for entry in self.index.files if entry.path.endswith(".html")]
+        found = [path for path in found if other not in path]
+        return [path for path in (card, *found, FINDINGS, GATE, "LICENSE") if self.can_show(path)]
 
 
 def demand(line: Verdict, language: Language) -> Markup:

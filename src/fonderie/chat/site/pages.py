@@ -43,6 +43,8 @@ _KINDS = {
 FOREVER = "public, max-age=31536000, immutable"
 
 Handler = Callable[[Request, Language], Awaitable[Response]]
+Check = Callable[[Request, Language], Awaitable[Response | None]]
+"""Asked before a page: what to show instead, such as that the service is closed; None for the page itself."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Site:
 
     app: FastAPI
     navigation: list[Link] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._assets = _read_assets()
@@ -80,6 +83,7 @@ class Site:
             number=number,
         )
         self._add_assets()
+        self._add_errors()
 
     def asset(self, name: str) -> str:
         """The address of a script, stylesheet or picture of ours; KeyError if there is none."""
@@ -102,13 +106,19 @@ class Site:
         )
         return HTMLResponse(text, status, headers={**HEADERS, "cache-control": "no-store"})
 
-    def page(self, path: str, *, nav: str | None = None) -> Callable[[Handler], Handler]:
-        """Declare a page of both languages; `nav` is the key of its words in the navigation, if it stands there."""
+    def page(self, path: str, *, nav: str | None = None, always: bool = False) -> Callable[[Handler], Handler]:
+        """Declare a page of both languages; `nav` is the key of its words in the navigation, if it stands there.
+
+        One that is there `always` is shown without asking the checks.
+        """
 
         def declare(handler: Handler) -> Handler:
             for language in LANGUAGES:
                 self.app.add_api_route(
-                    f"/{language}{path}", _bound(handler, language), methods=["GET"], include_in_schema=False
+                    f"/{language}{path}",
+                    self._bound(handler, language, always),
+                    methods=["GET"],
+                    include_in_schema=False,
                 )
             self.app.add_api_route(path, _leads_on, methods=["GET"], include_in_schema=False)
             if nav is not None:
@@ -123,6 +133,35 @@ class Site:
         words = read_words(language)
         text = words.known(f"errors.{code}", words["errors.unknown"])
         return self.render(request, "problem.html.jinja", language, status=status, code=code, text=text)
+
+    def _bound(
+        self, handler: Handler, language: Language, always: bool
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def page(request: Request) -> Response:
+            for check in () if always else self.checks:
+                instead = await check(request, language)
+                if instead is not None:
+                    return instead
+            return await handler(request, language)
+
+        return page
+
+    def _add_errors(self) -> None:
+        """What goes wrong is a page for who asked for a page; for programs it stays as the API says it."""
+        for kind in (ApiError, HTTPException, Exception):
+            self.app.exception_handler(kind)(self._error_handler(self.app.exception_handlers[kind]))
+
+    def _error_handler(self, otherwise: Any) -> Any:
+        async def handler(request: Request, error: Exception) -> Response:
+            response: Response = await otherwise(request, error)
+            if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+                return response
+            code = orjson.loads(bytes(response.body))["error"]["code"]
+            page = self.problem(request, response.status_code, code)
+            page.headers.update({k: v for k, v in response.headers.items() if not k.startswith("content-")})
+            return page
+
+        return handler
 
     def _add_assets(self) -> None:
         @self.app.get("/assets/{digest}/{name}", include_in_schema=False)
@@ -145,13 +184,6 @@ def _read_assets() -> Mapping[str, bytes]:
     for language in LANGUAGES:
         found[f"words.{language}.json"] = orjson.dumps(dict(read_words(language)), option=orjson.OPT_SORT_KEYS)
     return found
-
-
-def _bound(handler: Handler, language: Language) -> Callable[[Request], Awaitable[Response]]:
-    async def page(request: Request) -> Response:
-        return await handler(request, language)
-
-    return page
 
 
 async def _leads_on(request: Request) -> Response:

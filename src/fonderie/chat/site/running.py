@@ -7,7 +7,7 @@ the end. Whoever asks for one must hold its name, which nobody can guess, and be
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,10 @@ from fonderie.serve.served import Served
 POSITION_SECONDS = 0.5
 """How often a place in line is looked up."""
 KEEP_ALIVE_SECONDS = 10.0
+
+
+AtEnd = Callable[[str], Mapping[str, Any]]
+"""What the end of an answer says besides, made of its whole text."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,8 @@ class Run:
     """How the engine ended it; None if it never said."""
     ended_at: float | None = None
     """Seconds since 1970."""
-    stopping: bool = False
-    """Whether the visitor has stopped it."""
+    stopped: str = ""
+    """Why it was ended from outside: "stopped" by the visitor, "left" by everybody; empty unless it was."""
     readers: int = 0
     alone: asyncio.TimerHandle | None = None
     """What gives it up, unless somebody comes to read it."""
@@ -74,10 +78,10 @@ class Run:
         """What has been said so far."""
         return "".join(self.pieces)
 
-    def stop(self) -> None:
+    def stop(self, why: str = "stopped") -> None:
         """End it with what it has said; one that has ended is left alone."""
         if self.last is None:
-            self.stopping = True
+            self.stopped = why
             self.answers.give_up()
 
     def wake(self) -> None:
@@ -124,14 +128,21 @@ class Runs:
             raise ApiError(404, "there is no such answer, or it was forgotten meanwhile", code="answer_not_found")
         return run
 
-    async def start(self, served: Served, requests: Sequence[Request], owner: str, spent: Spent) -> Run:
+    async def start(
+        self,
+        served: Served,
+        requests: Sequence[Request],
+        owner: str,
+        spent: Spent,
+        at_end: AtEnd = lambda _text: {},
+    ) -> Run:
         """Ask for one answer; it is in line when this returns. ApiError if it is refused."""
         async with AsyncExitStack() as stack:
             answers = await stack.enter_async_context(asked(served, list(requests), spent))
             run = Run(secrets.token_urlsafe(24), owner, answers)
             run.position = answers.position
             # From here the task leaves the block, and not this function.
-            task = asyncio.create_task(self._answer(run, stack.pop_all()))
+            task = asyncio.create_task(self._answer(run, stack.pop_all(), at_end))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._runs[run.id] = run
@@ -150,7 +161,7 @@ class Runs:
             run.readers -= 1
             self._leave_alone(run)
 
-    async def _answer(self, run: Run, stack: AsyncExitStack) -> None:
+    async def _answer(self, run: Run, stack: AsyncExitStack, at_end: AtEnd) -> None:
         choice = Choice()
         code = "internal_error"
         try:
@@ -162,18 +173,18 @@ class Runs:
                     run.wake()
             code = ""
         except ApiError as error:
-            code = "" if run.stopping else error.code
+            code = "" if run.stopped else error.code
         finally:
-            self._finish(run, choice.end, code)
+            self._finish(run, choice.end, code, {} if code else at_end(run.text))
 
-    def _finish(self, run: Run, end: Finished | None, code: str) -> None:
+    def _finish(self, run: Run, end: Finished | None, code: str, more: Mapping[str, Any]) -> None:
         run.position, run.finished, run.ended_at = None, end, time.time()
         if code:
             run.last = Update("error", {"code": code}, len(run.pieces) + 1)
         else:
-            reason = "stopped" if run.stopping or end is None else end.reason
+            reason = run.stopped or ("stopped" if end is None else end.reason)
             tokens = {} if end is None else {"prompt_tokens": end.prompt_tokens, "answer_tokens": end.answer_tokens}
-            run.last = Update("end", {"reason": reason, **tokens}, len(run.pieces) + 1)
+            run.last = Update("end", {"reason": reason, **tokens, **more}, len(run.pieces) + 1)
         run.wake()
         if run.alone is not None:
             run.alone.cancel()
@@ -191,4 +202,4 @@ class Runs:
     def _leave_alone(self, run: Run) -> None:
         """Give the answer up unless somebody comes to read it in time."""
         if run.readers == 0 and run.last is None:
-            run.alone = asyncio.get_running_loop().call_later(self.bounds.alone_seconds, run.stop)
+            run.alone = asyncio.get_running_loop().call_later(self.bounds.alone_seconds, run.stop, "left")

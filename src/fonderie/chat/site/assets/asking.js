@@ -47,12 +47,17 @@ export async function stop(id) {
  * {kind: "reconnecting"} each time that the connection breaks. Ends after "end" or "error"; a Failure if the
  * answer is not there any more, or the server cannot be reached for a while.
  */
-export async function* follow(id, last, signal) {
+export function follow(id, last, signal) {
+  return followAt(`/chat/answers/${id}`, last, signal);
+}
+
+/** The same of the stream at an address. */
+export async function* followAt(where, last, signal) {
   let lostAt = null;
   let pause = 250;
   while (true) {
     try {
-      const response = await fetch(`/chat/answers/${id}`, {
+      const response = await fetch(where, {
         headers: { "last-event-id": String(last), accept: "text/event-stream" },
         signal,
       });

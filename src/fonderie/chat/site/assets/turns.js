@@ -101,7 +101,7 @@ function told(error) {
 function described(turn) {
   const parts = [];
   const reason = turn.end?.reason;
-  if (["length", "stopped", "content_filter"].includes(reason)) parts.push(t(`chat.reason.${reason}`));
+  if (["length", "stopped", "left", "content_filter"].includes(reason)) parts.push(t(`chat.reason.${reason}`));
   if (turn.end?.answer_tokens !== undefined) parts.push(count("chat.tokens", turn.end.answer_tokens));
   if (turn.settings) parts.push(t("chat.seed", { seed: turn.settings.seed }));
   return parts.join(" · ");
