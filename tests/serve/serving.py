@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from fonderie.serve.access import Door, Rules
 from fonderie.serve.answers import Answers
 from fonderie.serve.database.base import open_database
 from fonderie.serve.engine.engine import Limits
+from fonderie.serve.run import server_of
 from fonderie.serve.served import Served, open_release
 
 Make = Callable[[list[Served]], ASGIApp]
@@ -40,17 +41,16 @@ def door(folder: Path, rules: Rules | None = None) -> Door:
 
 
 @contextmanager
-def serving(folders: list[Path], make: Make, **limits: int) -> Iterator[Running]:
+def serving(folders: list[Path], make: Make, proxies: Sequence[str] = (), **limits: int) -> Iterator[Running]:
     """Serve releases by the application that `make` makes of them, on a free port of loopback."""
     listener = socket.create_server(("127.0.0.1", 0))
     begun = threading.Event()
     found: list[Running] = []
 
     async def run() -> None:
-        answers = Answers()
-        served = [open_release(folder, answers, limits=Limits(**limits), threads=1) for folder in folders]
+        served = [open_release(folder, Answers(), limits=Limits(**limits), threads=1) for folder in folders]
         app = make(served)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+        server = server_of(app, proxies)
         servers.append(server)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         found.append(Running(url, served, app, asyncio.get_running_loop()))

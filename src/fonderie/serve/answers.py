@@ -4,12 +4,28 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
 
-from fonderie.serve.engine.engine import Engine
+from fonderie.serve.backend import Backend
 from fonderie.serve.engine.request import Event, Finished, Request
 
 Numbered = tuple[int, Event]
 """Which of the requests asked together, and what became of it."""
+
+
+class Filter(Protocol):
+    """What stands between the engine and those who wait; `fonderie.serve.guards` makes them."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether it lets nothing more out."""
+        ...
+
+    def take(self, event: Event) -> list[Event]:
+        """What goes on instead of an event."""
+        ...
+
+
 Spent = Callable[[int, int], None]
 """Told the tokens of a prompt and of an answer when it has ended, also if nobody reads it any more."""
 
@@ -37,10 +53,10 @@ class Answers:
                 place[0].put_nowait((place[1], event))
 
     @asynccontextmanager
-    async def ask(self, engine: Engine, requests: Sequence[Request], spent: Spent) -> AsyncIterator["Asked"]:
+    async def ask(self, engine: Backend, requests: Sequence[Request], spent: Spent) -> AsyncIterator["Asked"]:
         """The answers to requests; leaving the block gives up what has not ended, and what it took is counted.
 
-        ValueError, QueueFullError and RuntimeError as `Engine.submit` raises them, and then none is asked.
+        What `Backend.submit` raises comes from here, and then none is asked.
         """
         asked = Asked(engine)
         try:
@@ -69,31 +85,50 @@ def _count(spent: Spent, prompt_is_counted: bool, end: Finished) -> None:
 class Asked:
     """The events of requests that were asked together; the last of each is `Finished`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Backend) -> None:
         self._engine = engine
         self.queue: asyncio.Queue[Numbered] = asyncio.Queue()
         self.open: dict[int, int] = {}
         """By the request's place among them, the engine's numbers of those that have not ended."""
         self.numbers: set[int] = set()
+        self.filters: Sequence[Filter] | None = None
+        """What the events of each go through; None: nothing."""
+        self._ahead: Numbered | None = None
+        """What `peek` has seen."""
 
     async def next(self, patience_seconds: float) -> Numbered | None:
         """The next event of any; None if none comes in time."""
-        if self.queue.empty():
-            try:
-                async with asyncio.timeout(patience_seconds):
-                    found = await self.queue.get()
-            except TimeoutError:
-                return None
-        else:
-            found = self.queue.get_nowait()
-        if isinstance(found[1], Finished):
+        found = await self.peek(patience_seconds)
+        self._ahead = None
+        if found is not None and isinstance(found[1], Finished):
             del self.open[found[0]]
         return found
+
+    async def peek(self, patience_seconds: float) -> Numbered | None:
+        """The same event that `next` will give."""
+        if self._ahead is None:
+            if self.queue.empty():
+                try:
+                    async with asyncio.timeout(patience_seconds):
+                        self._ahead = await self.queue.get()
+                except TimeoutError:
+                    return None
+            else:
+                self._ahead = self.queue.get_nowait()
+        return self._ahead
 
     async def until_ended(self, patience_seconds: float) -> AsyncIterator[Numbered | None]:
         """The events as they come; None when none has come for so long."""
         while self.open:
-            yield await self.next(patience_seconds)
+            item = await self.next(patience_seconds)
+            if item is None or self.filters is None:
+                yield item
+                continue
+            index, event = item
+            for kept in self.filters[index].take(event):
+                yield index, kept
+            if self.filters[index].cut and index in self.open:
+                self._engine.cancel(self.open[index])
 
     def give_up(self) -> None:
         """End what has not ended; the last event of each still comes, and says "cancelled"."""

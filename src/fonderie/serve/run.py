@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
 from fonderie.core.errors import UsageError
 from fonderie.serve.answers import Answers
 from fonderie.serve.served import Served
+
+if TYPE_CHECKING:
+    import uvicorn
 
 DRAIN_SECONDS = 30
 """How long running answers may take to finish after SIGTERM; a batch system kills after as much."""
@@ -53,6 +57,24 @@ def serve(
         asyncio.run(_serve(folders, make, listener=listener, proxies=proxies, load=load, say=say))
 
 
+def server_of(app: ASGIApp, proxies: Sequence[str] = ()) -> "uvicorn.Server":
+    """The HTTP server of an application; it believes what these networks forward, and nobody else."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        log_level="warning",
+        access_log=False,  # addresses are personal data, and nobody needs them here
+        server_header=False,
+        # uvicorn would believe whoever comes from loopback, and its environment variable.
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
 async def _serve(
     folders: Sequence[Path],
     make: Callable[[dict[str, Served]], ASGIApp],
@@ -62,30 +84,17 @@ async def _serve(
     load: Callable[[Path, Answers], Served],
     say: Callable[[str], None],
 ) -> None:
-    import uvicorn
-
-    answers = Answers()
     models: dict[str, Served] = {}
     try:
         for folder in folders:
-            served = load(folder, answers)
+            served = load(folder, Answers())  # one for each engine: they number their requests alike
             if served.name in models:
                 raise UsageError(f"{models[served.name].folder} and {folder} are both called {served.name}")
             models[served.name] = served
-        config = uvicorn.Config(
-            make(models),
-            http="httptools",
-            log_level="warning",
-            access_log=False,  # addresses are personal data, and nobody needs them here
-            server_header=False,
-            # uvicorn would believe whoever comes from loopback, and its environment variable.
-            proxy_headers=bool(proxies),
-            forwarded_allow_ips=list(proxies),
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
+        server = server_of(make(models), proxies)
         host, port = listener.getsockname()[:2]
         say(f"http://{f'[{host}]' if ':' in host else host}:{port}  {', '.join(models)}")
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await server.serve(sockets=[listener])
     finally:
         for served in models.values():
             served.engine.close(finish=False, timeout=DRAIN_SECONDS)

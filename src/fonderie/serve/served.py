@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +11,10 @@ from fonderie.core.errors import InputError, ReleaseError
 from fonderie.release.layout import INDEX, ReleaseIndex
 from fonderie.serve.answers import Answers
 from fonderie.serve.api.errors import ApiError
+from fonderie.serve.backend import Backend
 from fonderie.serve.engine.engine import Engine, Limits
 from fonderie.serve.engine.grammar import Grammars
+from fonderie.serve.guards.guards import Guards
 from fonderie.tokens.spelling import Spelling
 from fonderie.tokens.tokenizer import Tokenizer
 
@@ -23,15 +25,13 @@ Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
-class Served:
-    """One release with its engine."""
+class Release:
+    """What the folder of a release says, whatever computes its answers."""
 
     name: str
     """What clients call it: "<name>-<version>" of its release.json."""
     digest: str
     """Of its release.json, which lists every other file; votes and answers are bound to it."""
-    precision: Precision
-    """In which its products are computed."""
     created: int
     """Seconds since 1970 of its release.json's making on this machine, for /v1/models."""
     folder: Path
@@ -39,11 +39,20 @@ class Served:
     tokenizer: Tokenizer
     pieces: list[bytes] | None
     """The bytes of every token; None for a tokenizer that is not byte-level."""
-    engine: Engine
-    answers: Answers
-
     longest_token: int
     """Bytes of the longest token."""
+
+
+@dataclass(frozen=True)
+class Served(Release):
+    """One release with its engine."""
+
+    arithmetic: str
+    """How its products are computed: in a precision of our engine, or as an upstream does it, by its name."""
+    engine: Backend
+    answers: Answers
+    guards: Guards = field(default_factory=Guards.none)
+    """What questions and answers go through."""
 
     def check_length(self, text: str, param: str) -> None:
         """Refuse a text that cannot fit into the context, before a second is spent on its tokens."""
@@ -59,8 +68,11 @@ class Served:
 
     @property
     def fingerprint(self) -> str:
-        """What must be the same for the same seed to give the same answer: the weights, and their precision."""
-        return f"fp_{short(self.digest)}_{self.precision}"
+        """What must be the same for the same seed to give the same answer: the weights, and their arithmetic.
+
+        Of an upstream nothing is promised: `capabilities` of /v1/models say so.
+        """
+        return f"fp_{short(self.digest)}_{self.arithmetic}"
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token stands for; a special token's name."""
@@ -77,6 +89,32 @@ class Served:
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
 
 
+def read_release(folder: Path) -> Release:
+    """What the folder says; ReleaseError or InputError if it is no release."""
+    path = folder / INDEX
+    if not path.is_file():
+        raise ReleaseError(f"{folder} is not a release: it has no {INDEX}", hint="fonderie run ends with its path.")
+    try:
+        index = ReleaseIndex.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        raise ReleaseError(f"{path} is no index of a release: {str(error)[:200]}") from error
+    tokenizer = Tokenizer(folder)
+    try:
+        pieces = Spelling.read((folder / "tokenizer.json").read_bytes()).pieces
+    except InputError:
+        pieces = None  # only how log-probabilities spell broken characters depends on it
+    return Release(
+        name=f"{index.name}-{index.version}",
+        digest=digest_file(path),
+        created=int(path.stat().st_mtime),
+        folder=folder,
+        index=index,
+        tokenizer=tokenizer,
+        pieces=pieces,
+        longest_token=max(map(len, pieces)) if pieces else LONGEST_TOKEN_BYTES,
+    )
+
+
 def open_release(
     folder: Path,
     answers: Answers,
@@ -85,6 +123,7 @@ def open_release(
     threads: int,
     device: str = "cpu",
     precision: Precision = "fp32",
+    guards: Guards | None = None,
 ) -> Served:
     """Load a release and start its engine; ReleaseError or InputError if it is none.
 
@@ -92,33 +131,16 @@ def open_release(
     """
     from fonderie.model.convert import load_pretrained
 
-    path = folder / INDEX
-    if not path.is_file():
-        raise ReleaseError(f"{folder} is not a release: it has no {INDEX}", hint="fonderie run ends with its path.")
-    try:
-        index = ReleaseIndex.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        raise ReleaseError(f"{path} is no index of a release: {str(error)[:200]}") from error
-    tokenizer, model = Tokenizer(folder), load_pretrained(folder, device=device)
+    release = read_release(folder)
+    tokenizer, model = release.tokenizer, load_pretrained(folder, device=device)
     model = model.bfloat16() if precision == "bf16" else model.float()
     grammars = Grammars(folder, model.config.vocabulary, tokenizer.eos)
-    try:
-        pieces = Spelling.read((folder / "tokenizer.json").read_bytes()).pieces
-    except InputError:
-        pieces = None  # only how log-probabilities spell broken characters depends on it
-    longest = max(map(len, pieces)) if pieces else LONGEST_TOKEN_BYTES
     return Served(
-        name=f"{index.name}-{index.version}",
-        digest=digest_file(path),
-        precision=precision,
-        created=int(path.stat().st_mtime),
-        folder=folder,
-        index=index,
-        tokenizer=tokenizer,
-        pieces=pieces,
+        **vars(release),
+        arithmetic=precision,
         engine=Engine(model, tokenizer, answers.deliver, limits=limits, grammars=grammars, threads=threads),
         answers=answers,
-        longest_token=longest,
+        guards=guards or Guards.none(),
     )
 
 

@@ -1,7 +1,7 @@
 """Whether the service is open: to everyone or to the invited, or closed; said by one process, obeyed by another.
 
 The state is one row of the table `settings`: it survives a restart, and any process that reaches the database can
-close the service: `fonderie serve --close`, or the admin's page. The process that serves looks at it twice a second.
+close the service: `fonderie serve --close`, or the admin's page. The process that serves looks twice a second.
 A switch that nobody can read any more is taken for closed.
 """
 

@@ -89,7 +89,7 @@ def test_no_personal_data_leaks_however_an_answer_is_cut(parts, places):
     assert find(out.encode(), VALIDATED) == []
     if verdict.blocked is None:
         assert out == text
-    if any(part in DATA for part in parts):
+    if find(text.encode(), VALIDATED):
         assert verdict.blocked == "personal"
 
 

@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 from fonderie.serve.answers import Spent
 from fonderie.serve.api.errors import bad
 from fonderie.serve.api.fields import MAX_TOP_LOGPROBS, Generating, Message, ResponseFormat
-from fonderie.serve.api.generating import Choice, Params, asked, head_of, requests_of, taken, usage, whole
+from fonderie.serve.api.generating import Choice, Params, asked, begun, head_of, requests_of, taken, usage, whole
 from fonderie.serve.api.streaming import DONE, KEEP_ALIVE, data
 from fonderie.serve.engine.request import Finished, Piece, Request, TokenLogprob
+from fonderie.serve.guards.filtered import noted
 from fonderie.serve.served import Served, conversation_prompt
 
 
@@ -71,6 +72,7 @@ async def chat_answer(served: Served, fields: ChatFields, spent: Spent) -> dict[
                 "message": {"role": "assistant", "content": "".join(choice.text), "refusal": None},
                 "logprobs": _logprobs(served, choice.logprobs) if fields.logprobs else None,
                 "finish_reason": choice.finish_reason,
+                **noted(choice.end),
             }
             for index, choice in enumerate(choices)
         ],
@@ -86,16 +88,20 @@ async def chat_stream(served: Served, fields: ChatFields, spent: Spent) -> Async
     requests = chat_requests(served, fields)
     choices = [Choice() for _ in requests]
 
-    def chunk(index: int, delta: dict[str, str], reason: str | None, entries: tuple[TokenLogprob, ...]) -> bytes:
+    def chunk(index: int, delta: dict[str, str], end: Finished | None, entries: tuple[TokenLogprob, ...]) -> bytes:
+        reason = None if end is None else end.reason
         logprobs = _logprobs(served, entries) if fields.logprobs and entries else None
         return data(
             {
                 **head,
-                "choices": [{"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}],
+                "choices": [
+                    {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason, **noted(end)}
+                ],
             }
         )
 
     async with asked(served, requests, spent) as answers:
+        await begun(answers)
         for index in range(len(requests)):
             yield chunk(index, {"role": "assistant", "content": ""}, None, ())
         async for item in taken(answers, choices):
@@ -106,7 +112,7 @@ async def chat_stream(served: Served, fields: ChatFields, spent: Spent) -> Async
             if isinstance(event, Piece):
                 yield chunk(index, {"content": event.text}, None, event.logprobs)
             elif isinstance(event, Finished):
-                yield chunk(index, {}, event.reason, ())
+                yield chunk(index, {}, event, ())
     if fields.counts_tokens:
         yield data({**head, "choices": [], "usage": usage(choices, fields.n)})
     yield DONE

@@ -22,13 +22,15 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.code, self.param = status, message, code, param
+        self.more: dict[str, Any] = {}
+        """Fields of the error that are not OpenAI's."""
         self.headers = {} if retry_after_seconds is None else {"retry-after": str(retry_after_seconds)}
 
     @property
     def body(self) -> dict[str, Any]:
         """The error as JSON."""
         error = {"message": self.message, "type": _TYPES.get(self.status, "server_error")}
-        return {"error": {**error, "param": self.param, "code": self.code}}
+        return {"error": {**error, "param": self.param, "code": self.code, **self.more}}
 
     def response(self) -> JSONResponse:
         """The error as a response."""

@@ -1,9 +1,10 @@
 """From a request's fields to the engine's requests, and from its events to choices."""
 
+import json
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +12,16 @@ from typing import Any
 from fonderie.serve.answers import Asked, Spent
 from fonderie.serve.api.errors import ApiError, bad, busy, closed
 from fonderie.serve.api.fields import Generating, ResponseFormat
+from fonderie.serve.backend import NotSupportedError
 from fonderie.serve.engine.engine import QueueFullError
-from fonderie.serve.engine.grammar import json_grammar
-from fonderie.serve.engine.request import Event, Finished, Piece, PromptRead, Request, Sampling, TokenLogprob
+from fonderie.serve.engine.grammar import ANY_OBJECT, json_grammar
+from fonderie.serve.engine.request import Event, Fault, Finished, Piece, PromptRead, Request, Sampling, TokenLogprob
+from fonderie.serve.guards.filtered import filters_for
 from fonderie.serve.served import Served, seed_of
 
 KEEP_ALIVE_SECONDS = 15.0
+AWAY_SECONDS = 5
+"""After which to try again when an upstream does not answer."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,18 @@ class Choice:
         return self.end.reason
 
 
+FAULTS: Mapping[Fault, Callable[[str], ApiError]] = {
+    "failed": lambda why: ApiError(500, f"the answer could not be finished: {why}", code="engine_error"),
+    "away": lambda why: closed(f"{why}; try again in a moment", retry_after_seconds=AWAY_SECONDS),
+    "garbled": lambda why: ApiError(502, why, code="bad_upstream"),
+    "refused": lambda why: bad(why, code="refused_upstream"),
+}
+
+
 def failure(end: Finished) -> ApiError | None:
     """What a client is told of an answer that did not end by itself."""
     if end.reason == "error":
-        return ApiError(500, f"the answer could not be finished: {end.message}", code="engine_error")
+        return FAULTS[end.fault](end.message)
     if end.reason == "cancelled":
         return closed("the service is closing; the answer was cut off")
     return None
@@ -109,7 +122,8 @@ def requests_of(
             code="context_length_exceeded",
         )
     fresh = secrets.randbits(63)
-    grammar = _grammar(response_format, params.form)
+    schema = _schema(response_format)
+    grammar = None if schema is None else _grammar(schema, params.form)
     return [
         Request(
             prompt,
@@ -130,17 +144,22 @@ def requests_of(
             top_logprobs=top_logprobs,
             prompt_logprobs=prompt_logprobs,
             grammar=grammar,
+            schema=None if schema is None else json.dumps(schema),
         )
         for choice in range(fields.n)
     ]
 
 
-def _grammar(response_format: ResponseFormat | None, param: str) -> str | None:
+def _schema(response_format: ResponseFormat | None) -> dict[str, Any] | None:
     if response_format is None or response_format.type == "text":
         return None
-    schema = response_format.json_schema
+    given = response_format.json_schema
+    return ANY_OBJECT if given is None else given.schema_
+
+
+def _grammar(schema: dict[str, Any], param: str) -> str:
     try:
-        return json_grammar(None if schema is None else schema.schema_)
+        return json_grammar(schema)
     except ValueError as error:
         raise bad(str(error), param) from error
 
@@ -163,16 +182,23 @@ def engine_errors() -> Iterator[None]:
         raise busy("too many requests are waiting; try again in a moment") from error
     except RuntimeError as error:
         raise closed(f"{error}; try again later") from error
+    except NotSupportedError as error:
+        raise bad(str(error), error.param, code="unsupported_parameter") from error
     except ValueError as error:
         raise bad(str(error)) from error
 
 
 @asynccontextmanager
 async def asked(served: Served, requests: list[Request], spent: Spent) -> AsyncIterator[Asked]:
-    """The answers of all choices; leaving the block gives up those that have not ended."""
+    """The answers of all choices, as the guards let them through; leaving the block gives up what has not ended.
+
+    ApiError where a question is blocked, before anything is asked.
+    """
+    filters = await filters_for(served.guards, served.tokenizer, requests)
     async with AsyncExitStack() as stack:
         with engine_errors():
             answers = await stack.enter_async_context(served.answers.ask(served.engine, requests, spent))
+        answers.filters = filters
         yield answers
 
 
@@ -193,6 +219,15 @@ async def taken(
         if item is not None:
             choices[item[0]].take(item[1])
         yield item
+
+
+async def begun(answers: Asked) -> None:
+    """Wait for the first event, a while at most, so that what fails at once has its status and is no stream."""
+    first = await answers.peek(KEEP_ALIVE_SECONDS)
+    if first is not None and isinstance(first[1], Finished):
+        failed = failure(first[1])
+        if failed is not None:
+            raise failed
 
 
 def head_of(served: Served, kind: str, prefix: str) -> dict[str, Any]:

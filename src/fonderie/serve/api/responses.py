@@ -27,9 +27,10 @@ from fonderie.serve.api.fields import (
     ResponseFormat,
     Seed,
 )
-from fonderie.serve.api.generating import Choice, Params, asked, requests_of, taken, whole
+from fonderie.serve.api.generating import Choice, Params, asked, begun, requests_of, taken, whole
 from fonderie.serve.api.streaming import KEEP_ALIVE
 from fonderie.serve.engine.request import Finished, Piece, Request
+from fonderie.serve.guards.filtered import noted
 from fonderie.serve.served import Served, conversation_prompt
 
 LOGPROBS = "message.output_text.logprobs"
@@ -221,6 +222,7 @@ class Answer:
             "truncation": "disabled",
             "usage": None if choice is None or choice.end is None else _usage(choice.end),
             "user": fields.user,
+            **noted(None if choice is None else choice.end),
         }
 
     def item(self, status: str, choice: Choice | None = None) -> dict[str, Any]:
@@ -264,6 +266,7 @@ async def response_stream(served: Served, fields: ResponsesFields, spent: Spent)
         return b"event: " + kind.encode() + b"\ndata: " + written + b"\n\n"
 
     async with asked(served, requests, spent) as answers:
+        await begun(answers)
         yield event("response.created", response=answer.response("in_progress"))
         yield event("response.in_progress", response=answer.response("in_progress"))
         yield event("response.output_item.added", output_index=0, item=answer.item("in_progress"))

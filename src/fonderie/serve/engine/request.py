@@ -9,7 +9,19 @@ from typing import Literal
 NUMBERS = count()
 """Of requests, whatever the engine: the answers of several come to one place, and are told apart by these alone."""
 
-Reason = Literal["stop", "length", "cancelled", "error"]
+Capability = Literal[
+    "embeddings",
+    "json_schema",
+    "logprobs",
+    "echo_logprobs",
+    "presence_and_frequency_penalty",
+    "same_seed_same_answer",
+]
+"""What not every engine can do; the rest of the interface they all can."""
+Fault = Literal["failed", "away", "garbled", "refused"]
+"""Why an answer ended in an error: the engine broke; an upstream is away, cannot be understood, or refuses."""
+Reason = Literal["stop", "length", "cancelled", "error", "content_filter"]
+"""The last is not the engine's, but of the guards that stand before it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,8 @@ class Request:
     """Whether the mean of the prompt's last hidden states is asked for."""
     grammar: str | None = None
     """What the answer must match, as `fonderie.serve.engine.grammar` writes it."""
+    schema: str | None = None
+    """The JSON Schema that the grammar was made of, for engines that make grammars of their own."""
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -131,6 +145,12 @@ class Finished:
     cached_tokens: int = 0
     message: str = ""
     """What went wrong, for "error"."""
+    fault: Fault = "failed"
+    """Where, for "error"."""
+    warnings: tuple[str, ...] = ()
+    """Categories that the guards warn of."""
+    blocked_by: str = ""
+    """The category for which the answer was cut off, for "content_filter"."""
 
 
 Event = PromptRead | Piece | Finished
