@@ -6,6 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -19,6 +20,7 @@ from fonderie.serve.run import server_of
 from fonderie.serve.served import Served, open_release
 
 Make = Callable[[list[Served]], ASGIApp]
+Load = Callable[[Path, Answers], Served]
 
 
 @dataclass
@@ -41,14 +43,20 @@ def door(folder: Path, rules: Rules | None = None) -> Door:
 
 
 @contextmanager
-def serving(folders: list[Path], make: Make, proxies: Sequence[str] = (), **limits: int) -> Iterator[Running]:
-    """Serve releases by the application that `make` makes of them, on a free port of loopback."""
+def serving(
+    folders: list[Path], make: Make, proxies: Sequence[str] = (), load: Load | None = None, **limits: int
+) -> Iterator[Running]:
+    """Serve releases by the application that `make` makes of them, on a free port of loopback.
+
+    Opened by `load`; by our own engine, with limits, if none is given.
+    """
+    load = load or partial(open_release, limits=Limits(**limits), threads=1)
     listener = socket.create_server(("127.0.0.1", 0))
     begun = threading.Event()
     found: list[Running] = []
 
     async def run() -> None:
-        served = [open_release(folder, Answers(), limits=Limits(**limits), threads=1) for folder in folders]
+        served = [load(folder, Answers()) for folder in folders]
         app = make(served)
         server = server_of(app, proxies)
         servers.append(server)

@@ -64,6 +64,7 @@ def server_of(app: ASGIApp, proxies: Sequence[str] = ()) -> "uvicorn.Server":
     config = uvicorn.Config(
         app,
         http="httptools",
+        lifespan="on",  # "auto" goes on without one that failed
         log_level="warning",
         access_log=False,  # addresses are personal data, and nobody needs them here
         server_header=False,
