@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from tests.serve.serving import Running, door, serving
 
 from fonderie.serve.api.app import make_api
-from fonderie.serve.engine.request import Request
 
 QUESTION = "Que fait le chat ?"
 MODEL = "toy-0.1.0"
@@ -184,12 +183,11 @@ def test_each_route_names_its_own_fields(client):
 
 
 def test_what_breaks_in_mid_stream_is_told_as_a_failed_response(running, client):
-    engine = running.served[0].engine
-    for _ in range(engine.limits.batch):
-        engine.submit(Request((0, 60), 500))  # nothing stops these, so that the next one waits
-    events = iter(client.responses.create(model=MODEL, input=QUESTION, stream=True))
+    long = {"type": "string", "minLength": 400}  # so that it is not over before it is broken off
+    form = {"type": "json_schema", "name": "long", "schema": long}
+    events = iter(client.responses.create(model=MODEL, input=QUESTION, stream=True, text={"format": form}))
     assert next(events).type == "response.created"
-    assert engine.close(finish=False, timeout=30)
+    assert running.served[0].engine.close(finish=False, timeout=30)
     last = list(events)[-1]
     assert (last.type, last.response.status, last.response.error.code) == (
         "response.failed",

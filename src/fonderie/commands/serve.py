@@ -1,13 +1,12 @@
 """fonderie serve: releases behind an OpenAI-compatible interface."""
 
 import argparse
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fonderie.commands.engines import add_engine, opener
 from fonderie.commands.options import add_database, console, positive
 from fonderie.core.errors import UsageError
-from fonderie.core.machine import available_cores
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -19,22 +18,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("releases", type=Path, nargs="+", metavar="RELEASE")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: %(default)s")
     parser.add_argument("--port", type=int, default=8000, help="0 for any that is free; default: %(default)s")
-    parser.add_argument(
-        "--batch", type=positive, default=16, metavar="N", help="requests answered at once; default: %(default)s"
-    )
-    parser.add_argument(
-        "--waiting", type=positive, default=256, metavar="N", help="requests in line; default: %(default)s"
-    )
-    parser.add_argument(
-        "--threads", type=positive, default=available_cores(), metavar="N", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "bf16"),
-        default="fp32",
-        help="of products; bf16 is faster where a processor has AMX; default: %(default)s, as it was evaluated",
-    )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda; default: %(default)s")
+    add_engine(parser)
     parser.add_argument(
         "--i-know-it-failed",
         metavar="REASON",
@@ -84,14 +68,14 @@ def _serve(options: argparse.Namespace) -> int:
     from fonderie.serve.access import Door, Rules, trusted_proxies
     from fonderie.serve.api.app import make_api
     from fonderie.serve.database.base import open_database
-    from fonderie.serve.engine.engine import Limits
     from fonderie.serve.run import Address, serve
-    from fonderie.serve.served import Served, open_release
+    from fonderie.serve.served import Served
 
     for release in options.releases:
         refuse_failed(release, options.i_know_it_failed, action="serve")
     screen = console()
     rules = Rules(options.require_key, options.per_minute_per_address, options.per_minute_per_key)
+    load = opener(options)
     database = open_database(options.database)
 
     def make(models: dict[str, Served]) -> "FastAPI":
@@ -100,18 +84,13 @@ def _serve(options: argparse.Namespace) -> int:
         add_site(app, models, door)
         return app
 
-    serve(
-        options.releases,
-        make,
-        address=Address(options.host, options.port),
-        proxies=trusted_proxies(options.trusted_proxy),
-        load=partial(
-            open_release,
-            limits=Limits(batch=options.batch, waiting=options.waiting),
-            threads=options.threads,
-            device=options.device,
-            precision=options.precision,
-        ),
-        say=lambda text: screen.print(text, highlight=False, soft_wrap=True),
-    )
+    with database:
+        serve(
+            options.releases,
+            make,
+            address=Address(options.host, options.port),
+            proxies=trusted_proxies(options.trusted_proxy),
+            load=load,
+            say=lambda text: screen.print(text, highlight=False, soft_wrap=True),
+        )
     return 0

@@ -50,7 +50,7 @@ def make_api(models: Mapping[str, Served], door: Door, during: Sequence[During] 
     _add_tokens(router, models)
     _add_models(router, models)
     app.include_router(router)
-    _add_state(app, models)
+    _add_state(app, models, door)
     return app
 
 
@@ -132,7 +132,7 @@ def _add_models(app: APIRouter, models: Mapping[str, Served]) -> None:
         return _described(_named(models, name))
 
 
-def _add_state(app: FastAPI, models: Mapping[str, Served]) -> None:
+def _add_state(app: FastAPI, models: Mapping[str, Served], door: Door) -> None:
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Whether the process answers at all."""
@@ -140,8 +140,11 @@ def _add_state(app: FastAPI, models: Mapping[str, Served]) -> None:
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        """Whether every engine can answer."""
-        failed = {name: model.engine.failure for name, model in models.items() if model.engine.failure}
+        """Whether the service is open and every engine can answer."""
+        if door.stage is not None and (door.stage.draining or door.stage.current().closed):
+            return JSONResponse({"status": "draining" if door.stage.draining else "closed"}, 503)
+        problems = {name: await model.engine.problem() for name, model in models.items()}
+        failed = {name: problem for name, problem in problems.items() if problem is not None}
         if failed:
             return JSONResponse({"status": "failed", "models": failed}, 503)
         return JSONResponse({"status": "ready"})
@@ -156,6 +159,8 @@ def _described(model: Served) -> dict[str, Any]:
         "max_model_len": model.engine.context,
         "digest": model.digest,
         "licence": model.index.licence,
+        "engine": model.engine.kind,
+        "capabilities": sorted(model.engine.capabilities),
     }
 
 

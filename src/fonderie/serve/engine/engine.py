@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, get_args
 
 import torch
 
@@ -20,7 +20,7 @@ from fonderie.model.language_model import LanguageModel
 from fonderie.model.transformer import Decoder
 from fonderie.serve.engine.grammar import Matcher
 from fonderie.serve.engine.prefix import PrefixCache
-from fonderie.serve.engine.request import NUMBERS, Event, Finished, Request
+from fonderie.serve.engine.request import NUMBERS, Capability, Event, Finished, Request
 from fonderie.serve.engine.running import Running
 from fonderie.serve.engine.single import SingleSlot
 from fonderie.serve.engine.slots import CHUNK, Room, Slots
@@ -74,6 +74,10 @@ class Load:
 
 class Engine:
     """Answers requests until it is closed. All methods may be called from any thread."""
+
+    kind = "fonderie"
+    capabilities: frozenset[Capability] = frozenset(get_args(Capability))
+    """All of them."""
 
     def __init__(
         self,
@@ -139,6 +143,10 @@ class Engine:
         """What there is to do, and what has been done."""
         with self._changed:
             return Load(len(self._running), len(self._waiting), **self._counts, busy_seconds=self._busy)
+
+    async def problem(self) -> str | None:
+        """What ended it, if anything did."""
+        return self.failure
 
     def close(self, *, finish: bool = True, timeout: float | None = None) -> bool:
         """Take nothing more; finish what was taken, or drop it. Returns whether all had ended in time."""

@@ -13,14 +13,14 @@ from torch import Tensor
 
 # Without it, white space may come without end, and a small model writes nothing else.
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-_ANY_OBJECT = {"type": "object"}
+ANY_OBJECT = {"type": "object"}
 
 
 def json_grammar(schema: dict[str, Any] | None = None) -> str:
     """The grammar of a JSON Schema, of any object if none is given; ValueError for what is not supported."""
     from llguidance import LLMatcher
 
-    text = json.dumps(_ANY_OBJECT if schema is None else schema)
+    text = json.dumps(ANY_OBJECT if schema is None else schema)
     grammar: str = LLMatcher.grammar_from_json_schema(text, overrides=_COMPACT)
     problem = LLMatcher.validate_grammar(grammar, None)
     if problem:
