@@ -95,6 +95,7 @@ class Counter:
         finally:
             ended.set()  # not cancelled: a write that is in its thread would end without our knowing how
             await task
+            await self.flush()
 
     def _write(self, counted: dict[tuple[str, str], Used]) -> None:
         with self._database.write() as connection:
