@@ -200,6 +200,7 @@ def test_a_malformed_pair_is_named(tmp_path: Path, row: dict[str, Any], words: s
 
 def vote(number: int, said: str, **changes: Any) -> dict[str, Any]:
     digests = {"a": "sha256:" + "a" * 64, "b": "sha256:" + "b" * 64}
+    rest = {"settings": "{}", "before": [], "reasons": ["useful"]}
     row = {
         "format": 1,
         "id": f"sha256:{number:064x}",
@@ -207,9 +208,11 @@ def vote(number: int, said: str, **changes: Any) -> dict[str, Any]:
         "language": "fr",
         "licence": "etalab-2.0",
         "consent": "2026-11",
+        "conversation": f"{number:032x}",
+        "turn": 0,
         "messages": PROMPT,
-        "a": {"content": "Quatre.", "model": "one 1", "digest": digests["a"]},
-        "b": {"content": "Cinq.", "model": "two 1", "digest": digests["b"]},
+        "a": {"content": "Quatre.", "model": "one-1", "digest": digests["a"], **rest},
+        "b": {"content": "Cinq.", "model": "two-1", "digest": digests["b"], **rest},
         "vote": said,
     }
     return {**row, **changes}
@@ -217,7 +220,8 @@ def vote(number: int, said: str, **changes: Any) -> dict[str, Any]:
 
 def test_votes_become_preferences_bound_to_models_and_consents(tmp_path: Path) -> None:
     rows = [vote(n, said) for n, said in enumerate(("a", "b", "both_good", "both_bad"))]
-    rows.append(vote(9, "a", consent="2026-01"))
+    rows += [vote(9, "a", consent="2026-01"), vote(10, "idk"), vote(11, "a", turn=1)]
+    rows[-1]["b"] = {**rows[-1]["b"], "before": ["Trois."]}
     assert [Vote.model_validate(row).model_dump(mode="json") for row in rows] == rows
     write(tmp_path / "votes.jsonl", rows)
     pq.write_table(pa.Table.from_pylist(rows, VOTE_SCHEMA), tmp_path / "votes.parquet")
@@ -237,6 +241,8 @@ def test_votes_become_preferences_bound_to_models_and_consents(tmp_path: Path) -
             ("neither answer was preferred", "both_good"),
             ("neither answer was preferred", "both_bad"),
             ("a consent that the recipe does not name", "2026-01"),
+            ("neither answer was preferred", "idk"),
+            ("the answers go on from different ones", "turn 1"),
         ]
 
 
@@ -248,6 +254,8 @@ def test_votes_become_preferences_bound_to_models_and_consents(tmp_path: Path) -
         {"created": "2026-11-26T10:00"},
         {"messages": []},
         {"id": "7"},
+        {"conversation": "7"},
+        {"turn": -1},
         {"licence": None},
     ],
     ids=str,

@@ -86,8 +86,10 @@ def vote_choice(row: dict[str, Any], consents: Iterable[str]) -> Choice:
         del row[name]
     if vote.consent not in consents:
         return Choice(None, left_out="a consent that the recipe does not name", detail=vote.consent)
-    if vote.vote in ("both_good", "both_bad"):
+    if vote.vote not in ("a", "b"):
         return Choice(None, left_out="neither answer was preferred", detail=vote.vote)
+    if vote.a.before or vote.b.before:
+        return Choice(None, left_out="the answers go on from different ones", detail=f"turn {vote.turn}")
     better, worse = (vote.a, vote.b) if vote.vote == "a" else (vote.b, vote.a)
     metadata = {
         "vote": vote.id,

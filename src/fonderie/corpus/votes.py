@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 VOTES_FORMAT: Final = 1
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Choice = Literal["a", "b", "both_good", "both_bad"]
+Choice = Literal["a", "b", "both_good", "both_bad", "idk"]
 
 
 class _Record(BaseModel):
@@ -34,6 +34,13 @@ class Answer(_Record):
     """Name and version, as the service showed or hid it."""
     digest: Digest
     """The digest of the model artifact: `model_digest` in its release.json."""
+    settings: str
+    """How its tokens were drawn: a JSON object."""
+    before: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """What it had answered to the earlier questions, the oldest first, where the other had answered otherwise; else
+    empty, and `messages` holds what both had answered."""
+    reasons: tuple[str, ...] = ()
+    """What the person said of this answer, besides preferring one."""
 
 
 class Vote(_Record):
@@ -50,12 +57,16 @@ class Vote(_Record):
     """SPDX identifier of the licence that the person gave for their messages and the vote."""
     consent: Annotated[str, Field(min_length=1)]
     """The version of the consent text that the person accepted."""
+    conversation: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    """A random name that the votes of one conversation share."""
+    turn: Annotated[int, Field(ge=0)]
+    """Which of its questions, counted from 0."""
     messages: Annotated[tuple[Message, ...], Field(min_length=1)]
     """The conversation up to the user's message that both models answered."""
     a: Answer
     b: Answer
     vote: Choice
-    """Which answer was better, or that both were good, or both bad."""
+    """Which answer was better, or that both were good, or both bad, or that the person does not know."""
 
     @model_validator(mode="after")
     def _ends_with_the_question(self) -> Self:
@@ -65,7 +76,10 @@ class Vote(_Record):
 
 
 _MESSAGES = pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())]))
-_ANSWER = pa.struct([pa.field(name, pa.string(), nullable=False) for name in ("content", "model", "digest")])
+_ANSWER = pa.struct(
+    [pa.field(name, pa.string(), nullable=False) for name in ("content", "model", "digest", "settings")]
+    + [pa.field(name, pa.list_(pa.string()), nullable=False) for name in ("before", "reasons")]
+)
 VOTE_SCHEMA = pa.schema(
     [
         pa.field("format", pa.int32(), nullable=False),
@@ -74,6 +88,8 @@ VOTE_SCHEMA = pa.schema(
         pa.field("language", pa.string()),
         pa.field("licence", pa.string(), nullable=False),
         pa.field("consent", pa.string(), nullable=False),
+        pa.field("conversation", pa.string(), nullable=False),
+        pa.field("turn", pa.int32(), nullable=False),
         pa.field("messages", _MESSAGES, nullable=False),
         pa.field("a", _ANSWER, nullable=False),
         pa.field("b", _ANSWER, nullable=False),
