@@ -18,7 +18,7 @@ from pathlib import Path
 from fonderie.model.numerics import settle
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.loop import run
-from fonderie.train.parameters import PretrainParameters
+from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.training import Training
 from training import write_tokens  # beside this file
 

@@ -85,7 +85,7 @@ def ours(folder: Path, shape: dict[str, Any], pace: Pace) -> None:
     settle(int(os.environ["OMP_NUM_THREADS"]))
     from fonderie.tokens.shards import TokenStream
     from fonderie.train.loop import run
-    from fonderie.train.parameters import PretrainParameters
+    from fonderie.train.settings.pretrain import PretrainParameters
     from fonderie.train.training import Training
 
     sizes = {name: shape[name] for name in ("depth", "width", "heads", "kv_heads", "head_size", "hidden")}

@@ -4,12 +4,19 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.evaluate.small import RECIPE, Build, build
 from tests.serve.databases import database, database_url, postgresql
 
 __all__ = ["database", "database_url", "postgresql"]
 
 CORPORA_VARIABLE = "FONDERIE_CORPORA"
 MOF_VARIABLE = "FONDERIE_MOF"
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """A small release to be served; hardly trained, so that it says anything, and at length."""
+    return build(tmp_path_factory.mktemp("small"), RECIPE, "base.context=512")
 
 
 @pytest.fixture(scope="session")

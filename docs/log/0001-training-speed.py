@@ -24,8 +24,8 @@ from fonderie.model.convert import huggingface_config, to_huggingface
 from fonderie.model.transformer import Decoder
 from fonderie.train.loop import _update
 from fonderie.train.optim import adamw
-from fonderie.train.plan import Plan
-from fonderie.train.schedule import Schedule
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.schedule import Schedule
 
 ROUNDS = 9
 BATCH = 16

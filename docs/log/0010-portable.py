@@ -11,10 +11,10 @@ import torch
 from fonderie.model.config import ModelConfig
 from fonderie.model.numerics import settle
 from fonderie.model.transformer import Decoder
-from fonderie.train.batch import Batch
+from fonderie.train.data.batch import Batch
 from fonderie.train.loop import run
 from fonderie.train.optim import make_optimizer
-from fonderie.train.parameters import PretrainParameters
+from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.training import plan_of
 
 VOCABULARY = 512

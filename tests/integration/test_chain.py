@@ -13,8 +13,8 @@ import pytest
 from fonderie.core.document import read_documents, shard_paths
 from fonderie.core.ledger import read_ledger
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.loader import Batches
-from fonderie.train.ramp import BatchSizes
+from fonderie.train.data.loader import Batches
+from fonderie.train.settings.ramp import BatchSizes
 
 TINY = Path(__file__).with_name("tiny.toml")
 

@@ -8,7 +8,7 @@ from fonderie.core.errors import StepError
 from fonderie.model.config import ModelConfig
 from fonderie.model.float8 import convert, use_float8
 from fonderie.model.transformer import Decoder
-from fonderie.train.kernels import ComputeParameters
+from fonderie.train.settings.kernels import ComputeParameters
 
 SIZES = {"depth": 1, "width": 32, "heads": 2, "kv_heads": 1, "head_size": 16, "vocabulary": 50, "context": 16}
 

@@ -17,8 +17,8 @@ from fonderie.release.pages import write_pages
 from fonderie.release.verify import contents_of
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.again import training_named
-from fonderie.train.batch import batch_hash
-from fonderie.train.commitment import (
+from fonderie.train.data.batch import batch_hash
+from fonderie.train.record.commitment import (
     LogLine,
     extend,
     parse_commitment,

@@ -13,7 +13,7 @@ from fonderie.core.errors import InputError
 from fonderie.core.step import Artifact
 from fonderie.release.verify import verify
 from fonderie.trace.why import why
-from fonderie.train.commitment import parse_commitment
+from fonderie.train.record.commitment import parse_commitment
 
 HEAD, _, TAIL = RECIPE.partition("[scores]")
 SIZES = 'context = 63\nbatch = 2\nlearning_rate = 1e-3\ncheckpoint_every = 2\ncheckpoints_kept = "all"\n'

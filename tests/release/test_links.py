@@ -16,7 +16,7 @@ from fonderie.release import document_links
 from fonderie.release.layout import ReleaseIndex
 from fonderie.release.verify import Verification, verify
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.commitment import parse_commitment
+from fonderie.train.record.commitment import parse_commitment
 
 LAST = "training/checkpoints/step-00000003"
 

@@ -21,8 +21,8 @@ from fonderie.release.report import gather
 from fonderie.release.training_charts import BINS, HEIGHT, WIDTH, Axis, Curve, Scale, chart, figure, stacked
 from fonderie.release.training_course import courses_of, ended_course, running_course
 from fonderie.release.training_report import Course, Scored, energy_words, training_report
-from fonderie.train.commitment import LogLine, read_log
-from fonderie.train.stopping import Measurement
+from fonderie.train.record.commitment import LogLine, read_log
+from fonderie.train.settings.stopping import Measurement
 from fonderie.train.view.mix import Mix, Stretch
 from fonderie.train.view.record import Moment, Outlook
 

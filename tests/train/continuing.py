@@ -13,8 +13,8 @@ from fonderie.core.document import Document
 from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact, Inputs, Output
 from fonderie.tokens.pack import PackParameters, pack
-from fonderie.train.continued import continue_training
-from fonderie.train.continued_parameters import ContinueParameters
+from fonderie.train.settings.continued import ContinueParameters
+from fonderie.train.steps.continued import continue_training
 
 VOCABULARY = 300
 SMALL = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import Manifest
 from fonderie.core.step import Artifact, Inputs, Output
-from fonderie.train.pretrain import PretrainParameters, pretrain
+from fonderie.train.steps.pretrain import PretrainParameters, pretrain
 
 SMALL = {
     "depth": 2,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fonderie.core.errors import StoreError
-from fonderie.train import checkpoint
+from fonderie.train.record import checkpoint
 
 TENSORS = {
     "model": {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(2.5, dtype=torch.bfloat16)},

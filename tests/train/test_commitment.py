@@ -13,8 +13,8 @@ from tests.train.pretraining import run
 from fonderie.core.digest import digest_file, digest_json
 from fonderie.core.errors import InputError, StepError, StoreError
 from fonderie.core.machine import Machine
-from fonderie.train import checkpoint
-from fonderie.train.commitment import (
+from fonderie.train.record import checkpoint
+from fonderie.train.record.commitment import (
     break_in_chain,
     committed_files,
     extend,

@@ -24,11 +24,11 @@ from fonderie.core.recipe import load_recipe
 from fonderie.core.steps import find_step
 from fonderie.model.convert import load_model, load_pretrained
 from fonderie.tokens.tokenizer import Tokenizer
-from fonderie.train.commitment import read_log
-from fonderie.train.continued import Continuation
-from fonderie.train.continued_parameters import ContinueParameters
+from fonderie.train.record.commitment import read_log
 from fonderie.train.segment import retrain
-from fonderie.train.stopping import EarlyStopping, Measurement, decide, read_measurements
+from fonderie.train.settings.continued import ContinueParameters
+from fonderie.train.settings.stopping import EarlyStopping, Measurement, decide, read_measurements
+from fonderie.train.steps.continued import Continuation
 from fonderie.train.training import read_commitment
 
 ROOT = Path(__file__).resolve().parents[2]

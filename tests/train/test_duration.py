@@ -1,8 +1,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from fonderie.train.duration import Duration, steps_in, steps_of
-from fonderie.train.ramp import BatchSizes
+from fonderie.train.settings.duration import Duration, steps_in, steps_of
+from fonderie.train.settings.ramp import BatchSizes
 
 
 @pytest.mark.parametrize(

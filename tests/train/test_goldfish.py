@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fonderie.core.digest import digest_bytes
-from fonderie.train.goldfish import counted
+from fonderie.train.data.goldfish import counted
 
 
 def drawn(rows=64, length=257, vocabulary=4096):

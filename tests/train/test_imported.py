@@ -21,8 +21,8 @@ from fonderie.core.step import Artifact, Output, Policy
 from fonderie.model.convert import load_model
 from fonderie.tokens.conversation import Turn
 from fonderie.tokens.tokenizer import Tokenizer
-from fonderie.train.imported import import_model, import_tokenizer
-from fonderie.train.imported_parameters import ImportModelParameters, ImportTokenizerParameters
+from fonderie.train.settings.imported import ImportModelParameters, ImportTokenizerParameters
+from fonderie.train.steps.imported import import_model, import_tokenizer
 
 IDS = torch.randint(97, (1, 40), generator=torch.Generator().manual_seed(0))
 

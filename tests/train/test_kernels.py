@@ -16,8 +16,8 @@ from fonderie.core.run import run_recipe
 from fonderie.core.step import Artifact
 from fonderie.core.store import Store
 from fonderie.model.numerics import settle
-from fonderie.train.kernels import settle_for
-from fonderie.train.parameters import PretrainParameters
+from fonderie.train.settings.kernels import settle_for
+from fonderie.train.settings.pretrain import PretrainParameters
 
 portable_here = pytest.mark.skipif(
     "avx2" not in instruction_sets(), reason="portable = true needs a processor with AVX2"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fonderie.core.errors import InputError
-from fonderie.train.loader import Batches
-from fonderie.train.ramp import BatchSizes
+from fonderie.train.data.loader import Batches
+from fonderie.train.settings.ramp import BatchSizes
 
 
 def test_a_batch_is_a_function_of_its_step(stream):

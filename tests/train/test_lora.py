@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM
 from fonderie.model.convert import load_model, save_pretrained
 from fonderie.model.generate import generate
 from fonderie.model.language_model import LanguageModel
-from fonderie.train.lora import Adapted, merged, save_adapter
-from fonderie.train.lora_parameters import LoraParameters
+from fonderie.train.settings.lora import LoraParameters
+from fonderie.train.steps.lora import Adapted, merged, save_adapter
 
 IDS = torch.randint(97, (2, 40), generator=torch.Generator().manual_seed(0))
 BASES = ["llama", "qwen2", "olmo2", "falcon", "falcon-new", "bloom", "gpt-neox"]

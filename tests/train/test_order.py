@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fonderie.train.order import permute, position_of
+from fonderie.train.data.order import permute, position_of
 
 GOLDEN_START = [9149, 4072, 747, 8790, 911]
 GOLDEN = "038a4d46538b9358591394f15eea5726f4e657065f1f5daeab56c50c15beaa08"

@@ -18,11 +18,11 @@ from fonderie.tokens.examples import Examples, conversations_in, pairs_in
 from fonderie.tokens.pack import PackParameters, PairsParameters, pack, pairs
 from fonderie.tokens.shards import TokenStream
 from fonderie.tokens.tokenizer import Tokenizer
-from fonderie.train.batch import Batch
+from fonderie.train.data.batch import Batch
+from fonderie.train.data.packing import PackedBatches, best_fit
 from fonderie.train.loop import next_token, parts_of
-from fonderie.train.packing import PackedBatches, best_fit
-from fonderie.train.ramp import BatchSizes
-from fonderie.train.settings import Settings
+from fonderie.train.settings.ramp import BatchSizes
+from fonderie.train.settings.shared import Settings
 from fonderie.train.training import plan_of
 
 WORDS = ("Bonjour", "renard", "œuf", "vache", "l'été", "oui", "non", "trois")
@@ -192,5 +192,5 @@ def test_reading_packed_batches_does_not_import_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, fonderie.train.packing; sys.exit('torch' in sys.modules)"
+    code = "import sys, fonderie.train.data.packing; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

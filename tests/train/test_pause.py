@@ -14,7 +14,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.manifest import list_files
 from fonderie.core.progress import Bar, Silent
 from fonderie.core.step import Inputs, Output
-from fonderie.train.pretrain import PretrainParameters, pretrain
+from fonderie.train.steps.pretrain import PretrainParameters, pretrain
 
 
 class AsksAt(Silent):

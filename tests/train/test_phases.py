@@ -28,11 +28,11 @@ from fonderie.core.machine import Machine
 from fonderie.core.manifest import list_files
 from fonderie.model.convert import load_pretrained
 from fonderie.tokens.shards import TokenStream
-from fonderie.train import checkpoint
-from fonderie.train.commitment import parse_commitment, read_log, shuffle_seed
-from fonderie.train.parameters import PretrainParameters
+from fonderie.train.record import checkpoint
+from fonderie.train.record.commitment import parse_commitment, read_log, shuffle_seed
 from fonderie.train.seen import steps_that_saw
 from fonderie.train.segment import retrain
+from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.training import Training, read_commitment
 
 PHASES = [

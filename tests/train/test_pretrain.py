@@ -15,10 +15,10 @@ from transformers import AutoModelForCausalLM
 
 from fonderie.core.errors import InputError, StepError, StoreError
 from fonderie.core.manifest import list_files
-from fonderie.train.loader import Batches
-from fonderie.train.pretrain import PretrainParameters
-from fonderie.train.ramp import BatchSizes
+from fonderie.train.data.loader import Batches
 from fonderie.train.seen import steps_that_saw
+from fonderie.train.settings.ramp import BatchSizes
+from fonderie.train.steps.pretrain import PretrainParameters
 
 SCRIPT = [sys.executable, "-m", "tests.train.pretraining"]
 ROOT = Path(__file__).parents[2]
@@ -146,7 +146,7 @@ def test_wrong_parameters_are_refused_when_the_recipe_is_read(change, words):
 
 
 def test_reading_a_recipe_does_not_import_torch():
-    code = "import sys, fonderie.train.pretrain, fonderie.train.seen; sys.exit('torch' in sys.modules)"
+    code = "import sys, fonderie.train.steps.pretrain, fonderie.train.seen; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

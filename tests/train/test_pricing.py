@@ -6,8 +6,8 @@ import pytest
 
 from fonderie.core.recipe import load_recipe
 from fonderie.core.steps import find_step
-from fonderie.train.parameters import PretrainParameters
 from fonderie.train.pricing import Assumptions, price, price_recipe
+from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.training import plan_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fonderie.train.ramp import BatchSizes
+from fonderie.train.settings.ramp import BatchSizes
 
 RAMPS = st.builds(
     lambda start, more, by, over: BatchSizes(start + more, start, by, over),

@@ -1,6 +1,6 @@
 import pytest
 
-from fonderie.train.schedule import Schedule
+from fonderie.train.settings.schedule import Schedule
 
 
 def rates(kind, **settings):

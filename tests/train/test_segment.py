@@ -7,8 +7,8 @@ import pytest
 from tests.train.pretraining import run
 
 from fonderie.core.machine import Machine
-from fonderie.train import checkpoint
-from fonderie.train.commitment import read_log
+from fonderie.train.record import checkpoint
+from fonderie.train.record.commitment import read_log
 from fonderie.train.segment import retrain
 from fonderie.train.training import Training, read_commitment
 

@@ -18,10 +18,10 @@ from fonderie.core.manifest import list_files
 from fonderie.core.recipe import load_recipe
 from fonderie.core.step import Inputs, Output
 from fonderie.model.convert import load_pretrained
-from fonderie.train import checkpoint
-from fonderie.train.commitment import break_in_chain, read_log
-from fonderie.train.parameters import PretrainParameters
-from fonderie.train.taken import CheckpointParameters, take
+from fonderie.train.record import checkpoint
+from fonderie.train.record.commitment import break_in_chain, read_log
+from fonderie.train.settings.pretrain import PretrainParameters
+from fonderie.train.steps.taken import CheckpointParameters, take
 from fonderie.train.training import plan_of, read_commitment
 
 PHASES = [

@@ -13,7 +13,7 @@ from fonderie.core.step import Output
 from fonderie.model.convert import load_model
 from fonderie.tokens.bpe import BpeParameters, train_bpe
 from fonderie.tokens.tokenizer import Tokenizer
-from fonderie.train.transplant import TransplantParameters, pieces_of_tokens, transplant
+from fonderie.train.steps.transplant import TransplantParameters, pieces_of_tokens, transplant
 
 TEXT = "Le chat regarde la fenêtre."
 

@@ -24,11 +24,11 @@ from fonderie.model.generate import generate
 from fonderie.tokens.conversation import Turn
 from fonderie.tokens.shards import TokenStream
 from fonderie.tokens.tokenizer import Tokenizer
-from fonderie.train.commitment import break_in_chain, read_log
-from fonderie.train.instruct import Instruction, InstructParameters
 from fonderie.train.loop import parts_of
-from fonderie.train.prefer import PreferParameters, Preferring
-from fonderie.train.preference_loss import answer_log_probabilities, preference_loss
+from fonderie.train.record.commitment import break_in_chain, read_log
+from fonderie.train.steps.instruct import Instruction, InstructParameters
+from fonderie.train.steps.prefer import PreferParameters, Preferring
+from fonderie.train.steps.preference_loss import answer_log_probabilities, preference_loss
 from fonderie.train.training import read_commitment
 
 ROOT = Path(__file__).parents[2]
@@ -248,7 +248,9 @@ def test_wrong_parameters_are_refused_when_the_recipe_is_read(
 
 
 def test_reading_a_recipe_does_not_import_torch() -> None:
-    code = "import sys, fonderie.train.instruct, fonderie.train.prefer; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, fonderie.train.steps.instruct, fonderie.train.steps.prefer; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -16,8 +16,8 @@ from fonderie.model.config import ModelConfig
 from fonderie.model.convert import save_pretrained
 from fonderie.model.transformer import Decoder
 from fonderie.tokens.pack import PackParameters, PairsParameters, pack, pairs
-from fonderie.train.instruct import InstructParameters, instruct
-from fonderie.train.prefer import PreferParameters, prefer
+from fonderie.train.steps.instruct import InstructParameters, instruct
+from fonderie.train.steps.prefer import PreferParameters, prefer
 
 VOCABULARY = 262
 SMALL = {

@@ -6,7 +6,7 @@ from fonderie.model.config import ForeignConfig
 from fonderie.model.names import FOREIGN, foreign_head, foreign_prefix, huggingface_names
 from fonderie.release.links import Outcome, Walk
 from fonderie.release.tensors import TensorFile, open_tensors
-from fonderie.train.lora_parameters import ADAPTER
+from fonderie.train.settings.lora import ADAPTER
 
 FILE = f"{ADAPTER}/adapter_model.safetensors"
 _PREFIX = "base_model.model."

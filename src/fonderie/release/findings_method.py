@@ -8,7 +8,7 @@ from fonderie.release.finding import EVIDENCE_SHOWN, Files, Finding, evidence_in
 from fonderie.release.layout import TRAINING, checkpoint_files, manifest_name
 from fonderie.release.published import checkpoint_names, checkpoints, tokens, trainings
 from fonderie.release.records import Report
-from fonderie.train.commitment import COMMITMENT, LOG
+from fonderie.train.record.commitment import COMMITMENT, LOG
 
 RECORD = (f"{TRAINING}/{COMMITMENT}", f"{TRAINING}/{LOG}")
 

@@ -39,7 +39,7 @@ from fonderie.release.layout import (
 )
 from fonderie.tokens.shards import ShardIndex, TokenStream
 from fonderie.train.again import Beside, parameters_named, training_named
-from fonderie.train.commitment import (
+from fonderie.train.record.commitment import (
     COMMITMENT,
     LOG,
     REFERENCE,
@@ -52,12 +52,19 @@ from fonderie.train.commitment import (
     parse_commitment,
     read_log,
 )
-from fonderie.train.continued_parameters import ContinueParameters
-from fonderie.train.parameters import PretrainParameters
-from fonderie.train.plan import Plan
 from fonderie.train.seen import DERIVED, epochs_in
-from fonderie.train.settings import Settings
-from fonderie.train.stopping import VALIDATION, EarlyStopping, Measurement, decide, ended_after, read_measurements
+from fonderie.train.settings.continued import ContinueParameters
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.pretrain import PretrainParameters
+from fonderie.train.settings.shared import Settings
+from fonderie.train.settings.stopping import (
+    VALIDATION,
+    EarlyStopping,
+    Measurement,
+    decide,
+    ended_after,
+    read_measurements,
+)
 from fonderie.train.training import plan_of
 
 if TYPE_CHECKING:

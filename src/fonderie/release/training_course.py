@@ -15,10 +15,10 @@ from fonderie.core.store import Store
 from fonderie.evaluate.score import Score
 from fonderie.release.layout import is_training
 from fonderie.release.training_report import Course, Scored, facts_of
-from fonderie.train.commitment import LOG, LogLine, read_log
+from fonderie.train.record.commitment import LOG, LogLine, read_log
 from fonderie.train.seen import DERIVED
-from fonderie.train.stopping import VALIDATION, read_measurements
-from fonderie.train.taken import NAME as CHECKPOINT_STEP
+from fonderie.train.settings.stopping import VALIDATION, read_measurements
+from fonderie.train.steps.taken import NAME as CHECKPOINT_STEP
 from fonderie.train.view.mix import MIX, Mix
 from fonderie.train.view.record import Moment, Outlook, read_outlook, read_times
 from fonderie.train.view.view import throughput

@@ -8,8 +8,8 @@ from fonderie.release.layout import BASE, CHECKPOINTS, TRAINING, tokens_folder
 from fonderie.release.links import Outcome, Walk
 from fonderie.release.tensors import open_tensors, unlike
 from fonderie.tokens.conversation import BOS, EOS, SPECIAL_TOKENS
-from fonderie.train.batch import batch_hash
-from fonderie.train.commitment import (
+from fonderie.train.data.batch import batch_hash
+from fonderie.train.record.commitment import (
     COMMITMENT,
     LOG,
     Tree,
@@ -18,7 +18,7 @@ from fonderie.train.commitment import (
     shuffle_seed,
     state_root,
 )
-from fonderie.train.continued_parameters import ContinueParameters
+from fonderie.train.settings.continued import ContinueParameters
 
 STATE = "state.json"
 OF_OTHERS = ("model.import", "tokens.transplant")

@@ -15,8 +15,8 @@ from fonderie.evaluate.score import Score
 from fonderie.release.corpus_charts import STYLE
 from fonderie.release.html import standing_alone
 from fonderie.release.training_charts import CHART_STYLE, COLOURS, Axis, Curve, chart, figure, stacked
-from fonderie.train.commitment import LogLine
-from fonderie.train.stopping import Measurement
+from fonderie.train.record.commitment import LogLine
+from fonderie.train.settings.stopping import Measurement
 from fonderie.train.view.mix import Mix
 
 ROWS = 20

@@ -13,7 +13,7 @@ from fonderie.release.training_links import (
     check_of_others,
     check_weights,
 )
-from fonderie.train.commitment import COMMITMENT, LOG
+from fonderie.train.record.commitment import COMMITMENT, LOG
 
 LINKS = (
     ("weights", "model.safetensors", CHECKPOINTS, check_weights),

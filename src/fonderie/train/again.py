@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from fonderie.core.errors import InputError
 from fonderie.tokens.shards import TokenStream
-from fonderie.train import continued, instruct, prefer, pretrain
-from fonderie.train.commitment import COMMITMENT, Commitment
-from fonderie.train.continued import Continuation, continue_parameters
-from fonderie.train.instruct import Instruction, instruct_parameters
-from fonderie.train.prefer import Preferring, prefer_parameters
-from fonderie.train.settings import Settings
+from fonderie.train.record.commitment import COMMITMENT, Commitment
+from fonderie.train.settings.shared import Settings
+from fonderie.train.steps import continued, instruct, prefer, pretrain
+from fonderie.train.steps.continued import Continuation, continue_parameters
+from fonderie.train.steps.instruct import Instruction, instruct_parameters
+from fonderie.train.steps.prefer import Preferring, prefer_parameters
+from fonderie.train.steps.tuning import Tuning
 from fonderie.train.training import Training, pretrain_parameters
-from fonderie.train.tuning import Tuning
 
 if TYPE_CHECKING:
     from fonderie.train.committed import Trainable

@@ -27,11 +27,11 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Output
 from fonderie.model.config import ForeignConfig, ModelConfig
 from fonderie.tokens.shards import ShardIndex
-from fonderie.train.batch import Batch
-from fonderie.train.commitment import COMMITMENT, LOG, Commitment, LogLine, read_log
-from fonderie.train.curve import loss_curve
-from fonderie.train.plan import Plan
+from fonderie.train.data.batch import Batch
+from fonderie.train.record.commitment import COMMITMENT, LOG, Commitment, LogLine, read_log
+from fonderie.train.record.curve import loss_curve
 from fonderie.train.seen import DERIVED
+from fonderie.train.settings.plan import Plan
 from fonderie.train.training import read_commitment
 from fonderie.train.view.mix import MIX, Mix
 from fonderie.train.view.view import View, flops_until
@@ -186,9 +186,9 @@ def _prepare(
 
 def _whole(model: "LanguageModel", training: Trainable, spread: "Alone", folder: Path) -> "LanguageModel | None":
     """The final weights in one model; None in the processes that do not write them."""
-    from fonderie.train import checkpoint
-    from fonderie.train.journal import CHECKPOINTS
     from fonderie.train.parallel.spread import Together
+    from fonderie.train.record import checkpoint
+    from fonderie.train.record.journal import CHECKPOINTS
 
     if not isinstance(spread, Together):
         return model
@@ -206,9 +206,9 @@ def _commit(
     draft: Commitment, training: Trainable, fresh: "Callable[[], tuple[LanguageModel, Optimizer]]", out: Output
 ) -> Commitment:
     """Write checkpoint 0 and the commitment; where a killed training left them, see that they are this one's."""
-    from fonderie.train import checkpoint
-    from fonderie.train.journal import CHECKPOINTS
     from fonderie.train.loop import begin
+    from fonderie.train.record import checkpoint
+    from fonderie.train.record.journal import CHECKPOINTS
 
     path = out.path / COMMITMENT
     if not path.exists():

@@ -28,13 +28,13 @@ from fonderie.core import pause
 from fonderie.core.errors import StepError, StoreError
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.loss import IGNORED, linear_cross_entropy
-from fonderie.train import checkpoint
-from fonderie.train.batch import Batch, BatchOf, batch_hash
-from fonderie.train.commitment import LOG, LogLine, extend
-from fonderie.train.journal import CHECKPOINTS, PAUSED, Journal, Save, Saved
+from fonderie.train.data.batch import Batch, BatchOf, batch_hash
 from fonderie.train.optim import load_state_tensors, state_tensors
 from fonderie.train.parallel.spread import ALONE, Alone, Together
-from fonderie.train.plan import Plan
+from fonderie.train.record import checkpoint
+from fonderie.train.record.commitment import LOG, LogLine, extend
+from fonderie.train.record.journal import CHECKPOINTS, PAUSED, Journal, Save, Saved
+from fonderie.train.settings.plan import Plan
 from fonderie.train.view.view import UNWATCHED, Watch
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fonderie.core.recipe import Call, Recipe
-from fonderie.train.continued_parameters import ContinueParameters
-from fonderie.train.imported_parameters import ImportModelParameters
-from fonderie.train.parameters import PretrainParameters
-from fonderie.train.plan import Plan
+from fonderie.train.settings.continued import ContinueParameters
+from fonderie.train.settings.imported import ImportModelParameters
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.training import plan_of
 from fonderie.train.view.view import flops_until
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fonderie.core.step import Artifact
-from fonderie.train.commitment import COMMITMENT
-from fonderie.train.loader import sequences_in
-from fonderie.train.order import position_of
-from fonderie.train.ramp import BatchSizes
+from fonderie.train.data.loader import sequences_in
+from fonderie.train.data.order import position_of
+from fonderie.train.record.commitment import COMMITMENT
+from fonderie.train.settings.ramp import BatchSizes
 
 if TYPE_CHECKING:
-    from fonderie.train.tuning import Tuning
+    from fonderie.train.steps.tuning import Tuning
 
 DERIVED = "parameters.json"
 """The model artifact's file with every size and setting in full, written by train/committed.py."""

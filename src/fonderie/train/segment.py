@@ -7,12 +7,12 @@ from pathlib import Path
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.model.float8 import use_float8
-from fonderie.train import checkpoint
-from fonderie.train.commitment import LogLine
 from fonderie.train.committed import Trainable
-from fonderie.train.journal import CHECKPOINTS
-from fonderie.train.kernels import settle_for
 from fonderie.train.loop import begin, restore, run, tensors_of
+from fonderie.train.record import checkpoint
+from fonderie.train.record.commitment import LogLine
+from fonderie.train.record.journal import CHECKPOINTS
+from fonderie.train.settings.kernels import settle_for
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from fonderie.core.errors import InputError
 from fonderie.model.config import ModelConfig
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.batch import Batch
-from fonderie.train.commitment import COMMITMENT, Commitment, parse_commitment
-from fonderie.train.loader import Batches
-from fonderie.train.parameters import SIZES, PretrainParameters
-from fonderie.train.plan import Plan
-from fonderie.train.ramp import BatchSizes
-from fonderie.train.settings import PhasedSettings, Settings
+from fonderie.train.data.batch import Batch
+from fonderie.train.data.loader import Batches
+from fonderie.train.record.commitment import COMMITMENT, Commitment, parse_commitment
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.pretrain import SIZES, PretrainParameters
+from fonderie.train.settings.ramp import BatchSizes
+from fonderie.train.settings.shared import PhasedSettings, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,8 +17,8 @@ from fonderie.core.step import Artifact
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.loss import IGNORED, token_losses
 from fonderie.tokens.tokenizer import Tokenizer
-from fonderie.train.plan import Plan
-from fonderie.train.stopping import (
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.stopping import (
     VALIDATION,
     Decision,
     EarlyStopping,

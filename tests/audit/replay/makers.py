@@ -21,11 +21,11 @@ from fonderie.core.run import run_recipe
 from fonderie.core.step import Inputs, Output, Step
 from fonderie.core.store import Store
 from fonderie.tokens.shards import TokenStream
-from fonderie.train import pretrain as honest
-from fonderie.train.batch import Batch, batch_hash
-from fonderie.train.commitment import COMMITMENT, LOG, LogLine, extend, parse_commitment, read_log
-from fonderie.train.loader import Batches
-from fonderie.train.parameters import PretrainParameters
+from fonderie.train.data.batch import Batch, batch_hash
+from fonderie.train.data.loader import Batches
+from fonderie.train.record.commitment import COMMITMENT, LOG, LogLine, extend, parse_commitment, read_log
+from fonderie.train.settings.pretrain import PretrainParameters
+from fonderie.train.steps import pretrain as honest
 from fonderie.train.training import Training
 
 STEPS, EVERY = 40, 10

@@ -16,9 +16,9 @@ from fonderie.audit.replay import replay_release
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output
 from fonderie.release.verify import verify
-from fonderie.train import pretrain as honest
-from fonderie.train.parameters import PretrainParameters
-from fonderie.train.plan import Plan
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.pretrain import PretrainParameters
+from fonderie.train.steps import pretrain as honest
 from fonderie.train.training import Training
 
 KINDS = (

@@ -17,17 +17,17 @@ from fonderie.core.machine import Machine
 from fonderie.model.config import ModelConfig
 from fonderie.model.numerics import settle
 from fonderie.model.transformer import Decoder
-from fonderie.train.batch import Batch
-from fonderie.train.checkpoint import folder_name
-from fonderie.train.journal import CHECKPOINTS
+from fonderie.train.data.batch import Batch
 from fonderie.train.loop import begin, run, tensors_of
 from fonderie.train.optim import make_optimizer
 from fonderie.train.parallel.saving import restore, save
 from fonderie.train.parallel.shard import recompute, shard
 from fonderie.train.parallel.spread import ALONE, Alone, Together, join
-from fonderie.train.plan import Phase, Plan
-from fonderie.train.ramp import BatchSizes
-from fonderie.train.schedule import Schedule
+from fonderie.train.record.checkpoint import folder_name
+from fonderie.train.record.journal import CHECKPOINTS
+from fonderie.train.settings.plan import Phase, Plan
+from fonderie.train.settings.ramp import BatchSizes
+from fonderie.train.settings.schedule import Schedule
 
 STEPS, CONTEXT, BATCH, VOCABULARY = 4, 24, 6, 99
 SETTINGS = {

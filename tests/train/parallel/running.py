@@ -11,7 +11,7 @@ from tests.train.pretraining import SMALL, artifact
 from fonderie.core import pause
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output
-from fonderie.train.pretrain import PretrainParameters, pretrain
+from fonderie.train.steps.pretrain import PretrainParameters, pretrain
 
 
 def run(tokens: Path, tokenizer: Path, staging: Path, machine: Machine | None = None, **changes: Any) -> Output:

@@ -19,11 +19,11 @@ from fonderie.core.errors import FonderieError, InputError, StepError, StoreErro
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import list_files
 from fonderie.core.step import Inputs, Output
-from fonderie.train.commitment import read_log
 from fonderie.train.parallel.spread import check_rows
-from fonderie.train.plan import Phase, Plan
-from fonderie.train.ramp import BatchSizes
-from fonderie.train.schedule import Schedule
+from fonderie.train.record.commitment import read_log
+from fonderie.train.settings.plan import Phase, Plan
+from fonderie.train.settings.ramp import BatchSizes
+from fonderie.train.settings.schedule import Schedule
 
 ROOT = Path(__file__).parents[3]
 CHANGES = {"duration": "60 steps", "checkpoint_every": 6, "checkpoints_kept": 20}

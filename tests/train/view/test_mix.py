@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fonderie.tokens.shards import Extent, ShardIndex, TokenStream, write_shard
-from fonderie.train.loader import Batches
-from fonderie.train.plan import Phase, Plan
-from fonderie.train.ramp import BatchSizes
-from fonderie.train.schedule import Schedule
+from fonderie.train.data.loader import Batches
+from fonderie.train.settings.plan import Phase, Plan
+from fonderie.train.settings.ramp import BatchSizes
+from fonderie.train.settings.schedule import Schedule
 from fonderie.train.view.mix import STEPS_COUNTED, STRETCHES, count_sources, mix_of
 
 

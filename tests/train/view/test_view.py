@@ -22,7 +22,7 @@ from fonderie.core.run import run_recipe
 from fonderie.core.step import Artifact
 from fonderie.core.store import Store
 from fonderie.model.config import ModelConfig
-from fonderie.train.commitment import read_log
+from fonderie.train.record.commitment import read_log
 from fonderie.train.view.record import Events, Moment, Times, last_run, read_times
 from fonderie.train.view.view import flops_until, throughput
 

@@ -25,7 +25,7 @@ from fonderie.release.layout import (
 )
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.again import Beside, parameters_named, training_named
-from fonderie.train.commitment import (
+from fonderie.train.record.commitment import (
     COMMITMENT,
     LOG,
     REFERENCE,
@@ -37,10 +37,10 @@ from fonderie.train.commitment import (
     shuffle_seed,
     trees,
 )
-from fonderie.train.continued_parameters import ContinueParameters
-from fonderie.train.plan import Plan
-from fonderie.train.settings import Settings
-from fonderie.train.stopping import VALIDATION, ended_after, read_measurements
+from fonderie.train.settings.continued import ContinueParameters
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.shared import Settings
+from fonderie.train.settings.stopping import VALIDATION, ended_after, read_measurements
 from fonderie.train.training import read_commitment
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _root(folder: Path) -> str:
 
 
 def _checkpoints(folder: Path, steps: int) -> dict[int, Path]:
-    from fonderie.train import checkpoint
+    from fonderie.train.record import checkpoint
 
     published = [path for path in checkpoint.all_of(folder / CHECKPOINTS) if path.is_dir()]
     found = {int(path.name.removeprefix("step-")): path for path in published}

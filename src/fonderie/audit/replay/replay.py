@@ -163,7 +163,7 @@ class _Found:
 
 def _compare(found: _Found, job: Job, machine: Machine, scratch: Path, clock: float) -> SegmentReport:
     """Measure the difference, and what difference is honest here."""
-    from fonderie.train import checkpoint
+    from fonderie.train.record import checkpoint
 
     if not found.batches_equal:
         return found.report("different", "the log names other batches", seconds=monotonic() - clock)

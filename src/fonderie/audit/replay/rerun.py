@@ -23,7 +23,7 @@ from fonderie.core.environment import PORTABLE_KERNELS, instruction_sets
 from fonderie.core.errors import StepError, StoreError
 from fonderie.core.machine import Machine
 from fonderie.train.again import Beside, training_named
-from fonderie.train.commitment import LogLine
+from fonderie.train.record.commitment import LogLine
 from fonderie.train.training import read_commitment
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from fonderie.core.digest import digest_file
 from fonderie.core.errors import FonderieError, StoreError
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.transformer import Decoder
-from fonderie.train import checkpoint
 from fonderie.train.optim import state_tensors
 from fonderie.train.parallel.shard import row_order
 from fonderie.train.parallel.spread import Together
 from fonderie.train.parallel.storage import Reader, RowOrder, Writer, flat
+from fonderie.train.record import checkpoint
 
 
 def save(

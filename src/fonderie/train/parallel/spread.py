@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from fonderie.core.errors import UsageError
 from fonderie.core.machine import Machine
-from fonderie.train.batch import Batch
-from fonderie.train.plan import Plan
+from fonderie.train.data.batch import Batch
+from fonderie.train.settings.plan import Plan
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.loader import Batches
-from fonderie.train.plan import Plan
+from fonderie.train.data.loader import Batches
+from fonderie.train.settings.plan import Plan
 
 MIX = "mix.json"
 STRETCHES = 60

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fonderie.train.plan import Precision
+from fonderie.train.settings.plan import Precision
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,8 @@ from fonderie.core.machine import Machine
 from fonderie.core.progress import Bar
 from fonderie.core.step import Output
 from fonderie.model.config import ForeignConfig, ModelConfig
-from fonderie.train.batch import Batch, BatchOf
-from fonderie.train.plan import Plan
+from fonderie.train.data.batch import Batch, BatchOf
+from fonderie.train.settings.plan import Plan
 from fonderie.train.view.peak import Peak, matrix_peak
 from fonderie.train.view.record import (
     OUTLOOK,

@@ -7,8 +7,8 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Literal, Self
 
-from fonderie.train.ramp import BatchSizes
-from fonderie.train.schedule import Schedule
+from fonderie.train.settings.ramp import BatchSizes
+from fonderie.train.settings.schedule import Schedule
 
 Precision = Literal["fp32", "bf16"]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from fonderie.train.ramp import BatchSizes
+from fonderie.train.settings.ramp import BatchSizes
 
 _FORM = re.compile(r"(?P<count>\d+(?:\.\d+)?)(?P<scale>[kMBT]?) (?P<unit>token|epoch|sequence|step)s?")
 _SCALES = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}

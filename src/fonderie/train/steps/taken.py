@@ -12,11 +12,11 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, step
 from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.model.config import ModelConfig
-from fonderie.train.commitment import COMMITMENT, LOG, LogLine, read_log
-from fonderie.train.curve import loss_curve
-from fonderie.train.plan import Plan
+from fonderie.train.record.commitment import COMMITMENT, LOG, LogLine, read_log
+from fonderie.train.record.curve import loss_curve
 from fonderie.train.seen import DERIVED
-from fonderie.train.settings import MAIN, Settings
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.shared import MAIN, Settings
 from fonderie.train.training import plan_of
 
 NAME = CHECKPOINT_STEP
@@ -75,8 +75,8 @@ def refuse_unkept(at: str, plan: Plan) -> int:
 def take(inputs: Inputs, params: CheckpointParameters, out: Output, machine: Machine) -> None:  # noqa: ARG001
     """Write the model after a step, its log up to there and its commitment; the checkpoint itself if asked for."""
     from fonderie.model.convert import load_pretrained, read_config, save_pretrained
-    from fonderie.train import checkpoint
-    from fonderie.train.journal import CHECKPOINTS
+    from fonderie.train.record import checkpoint
+    from fonderie.train.record.journal import CHECKPOINTS
 
     folder = inputs.one("model").path
     derived = json.loads((folder / DERIVED).read_bytes())

@@ -26,16 +26,16 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Port, step
 from fonderie.tokens.examples import pairs_in
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.batch import Batch
-from fonderie.train.commitment import COMMITMENT, REFERENCE, Commitment
 from fonderie.train.committed import saving, train_committed
-from fonderie.train.duration import Share
-from fonderie.train.kernels import settle_for
+from fonderie.train.data.batch import Batch
 from fonderie.train.parallel.launch import shared_out
-from fonderie.train.plan import Plan
-from fonderie.train.schedule import Kind
+from fonderie.train.record.commitment import COMMITMENT, REFERENCE, Commitment
+from fonderie.train.settings.duration import Share
+from fonderie.train.settings.kernels import settle_for
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.schedule import Kind
+from fonderie.train.steps.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
 from fonderie.train.training import parameters_of, read_commitment
-from fonderie.train.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ class PreferParameters(TuningSettings):
     """Peak learning rate. The default, the schedule and the warm-up are those of Zephyr-7B (arXiv 2310.16944);
     small models want more."""
     schedule: Kind = "linear"
-    """Shape of the learning rate; see train/schedule.py."""
+    """Shape of the learning rate; see train/settings/schedule.py."""
     warmup: Share = 0.1
     """Share of the steps over which the learning rate rises."""
     beta: PositiveFloat = 0.1
@@ -132,7 +132,7 @@ class Preferring(Tuning):
 
     def objective(self, model: "LanguageModel", part: "Part", plan: Plan) -> "Tensor":  # noqa: ARG002
         """The loss of a part of a batch, summed over its pairs."""
-        from fonderie.train.preference_loss import preference_loss
+        from fonderie.train.steps.preference_loss import preference_loss
 
         params = self.params
         return preference_loss(
@@ -217,7 +217,7 @@ def log_probabilities(
     import torch
 
     from fonderie.train.loop import parts_of
-    from fonderie.train.preference_loss import answer_log_probabilities
+    from fonderie.train.steps.preference_loss import answer_log_probabilities
 
     packed, params = training.packed, training.params
     found = np.zeros((len(packed.examples.found) // 2, 2), dtype=np.float32)

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from fonderie.core.errors import InputError
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.batch import Batch
-from fonderie.train.goldfish import counted
-from fonderie.train.order import taken
-from fonderie.train.ramp import BatchSizes
+from fonderie.train.data.batch import Batch
+from fonderie.train.data.goldfish import counted
+from fonderie.train.data.order import taken
+from fonderie.train.settings.ramp import BatchSizes
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,14 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Port, step
 from fonderie.model.config import ForeignConfig, ModelConfig
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.commitment import Commitment, phase_data
 from fonderie.train.committed import saving, train_committed
-from fonderie.train.continued_parameters import ContinueParameters, fits
-from fonderie.train.kernels import settle_for
-from fonderie.train.loader import Batches
+from fonderie.train.data.loader import Batches
 from fonderie.train.parallel.launch import shared_out
-from fonderie.train.plan import Plan
-from fonderie.train.pretrain import streams_of
+from fonderie.train.record.commitment import Commitment, phase_data
+from fonderie.train.settings.continued import ContinueParameters, fits
+from fonderie.train.settings.kernels import settle_for
+from fonderie.train.settings.plan import Plan
+from fonderie.train.steps.pretrain import streams_of
 from fonderie.train.training import OnBase, Phased, parameters_of, read_phases
 from fonderie.train.view.mix import mix_of
 
@@ -96,8 +96,8 @@ class Continuation(Phased, OnBase):
 
         from fonderie.model.convert import load_model
         from fonderie.model.transformer import Decoder
-        from fonderie.train.lora import Adapted
         from fonderie.train.optim import make_optimizer
+        from fonderie.train.steps.lora import Adapted
 
         config, lora = self.config, self.params.lora
         self._refuse_misfits(config)
@@ -220,9 +220,9 @@ def _save(
     model: "LanguageModel", folder: Path, training: Continuation, stopping: "Stopping | None", *, base_name: str
 ) -> None:
     """Write the final weights: those of the best measurement, with the adapter merged."""
-    from fonderie.train import checkpoint
-    from fonderie.train.journal import CHECKPOINTS
-    from fonderie.train.lora import Adapted, merged, save_adapter
+    from fonderie.train.record import checkpoint
+    from fonderie.train.record.journal import CHECKPOINTS
+    from fonderie.train.steps.lora import Adapted, merged, save_adapter
 
     if stopping is not None:
         best = folder / CHECKPOINTS / checkpoint.folder_name(stopping.decision.best_step)

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from fonderie.train import checkpoint
-from fonderie.train.commitment import LOG, LogLine
-from fonderie.train.plan import Plan
+from fonderie.train.record import checkpoint
+from fonderie.train.record.commitment import LOG, LogLine
+from fonderie.train.settings.plan import Plan
 
 if TYPE_CHECKING:
     from fonderie.train.loop import Done

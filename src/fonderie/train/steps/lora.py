@@ -21,7 +21,7 @@ from fonderie.model.convert import rows_of_parts
 from fonderie.model.language_model import LanguageModel, ReadSoFar
 from fonderie.model.names import FOREIGN, foreign_prefix, huggingface_names
 from fonderie.model.transformer import Decoder
-from fonderie.train.lora_parameters import ADAPTER, LoraParameters
+from fonderie.train.settings.lora import ADAPTER, LoraParameters
 
 _NAME = "default"
 _HEAD = "head"

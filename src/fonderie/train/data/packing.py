@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fonderie.tokens.examples import Examples
-from fonderie.train.batch import Batch
-from fonderie.train.order import position_of, taken
-from fonderie.train.ramp import BatchSizes
+from fonderie.train.data.batch import Batch
+from fonderie.train.data.order import position_of, taken
+from fonderie.train.settings.ramp import BatchSizes
 
 
 def best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:

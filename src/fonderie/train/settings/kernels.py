@@ -9,7 +9,7 @@ from fonderie.core.environment import PORTABLE_KERNELS
 from fonderie.core.errors import StepError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Parameters
-from fonderie.train.plan import Precision
+from fonderie.train.settings.plan import Precision
 
 
 class ComputeParameters(Parameters):

@@ -17,13 +17,13 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Port, step
 from fonderie.tokens.examples import conversations_in
 from fonderie.tokens.shards import TokenStream
-from fonderie.train.commitment import Commitment
 from fonderie.train.committed import saving, train_committed
-from fonderie.train.duration import Share
-from fonderie.train.kernels import settle_for
 from fonderie.train.parallel.launch import shared_out
+from fonderie.train.record.commitment import Commitment
+from fonderie.train.settings.duration import Share
+from fonderie.train.settings.kernels import settle_for
+from fonderie.train.steps.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
 from fonderie.train.training import NextToken, parameters_of
-from fonderie.train.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

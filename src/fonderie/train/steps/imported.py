@@ -17,7 +17,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Source, step
 from fonderie.corpus.rights import admit
 from fonderie.tokens.tokenizer import SETTINGS, Tokenizer, border_tokens
-from fonderie.train.imported_parameters import Imported, ImportModelParameters, ImportTokenizerParameters
+from fonderie.train.settings.imported import Imported, ImportModelParameters, ImportTokenizerParameters
 
 if TYPE_CHECKING:
     from fonderie.model.language_model import LanguageModel

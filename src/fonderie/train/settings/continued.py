@@ -5,9 +5,9 @@ from typing import Self
 
 from pydantic import PositiveFloat, model_validator
 
-from fonderie.train.lora_parameters import LoraParameters
-from fonderie.train.settings import PhasedSettings
-from fonderie.train.stopping import EarlyStopping
+from fonderie.train.settings.lora import LoraParameters
+from fonderie.train.settings.shared import PhasedSettings
+from fonderie.train.settings.stopping import EarlyStopping
 
 
 class ContinueParameters(PhasedSettings):

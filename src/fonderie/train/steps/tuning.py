@@ -19,13 +19,13 @@ from fonderie.tokens.conversation import SPECIAL_TOKENS
 from fonderie.tokens.examples import Examples, Long
 from fonderie.tokens.shards import TokenStream
 from fonderie.tokens.tokenizer import Tokenizer
-from fonderie.train.batch import Batch
-from fonderie.train.commitment import Commitment, phase_data
-from fonderie.train.packing import PackedBatches
-from fonderie.train.plan import Plan
-from fonderie.train.pretrain import check_tokenizer
-from fonderie.train.ramp import BatchSizes
-from fonderie.train.settings import Settings
+from fonderie.train.data.batch import Batch
+from fonderie.train.data.packing import PackedBatches
+from fonderie.train.record.commitment import Commitment, phase_data
+from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.ramp import BatchSizes
+from fonderie.train.settings.shared import Settings
+from fonderie.train.steps.pretrain import check_tokenizer
 from fonderie.train.training import OnBase, plan_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class TuningSettings(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Of matrices; by default nothing pulls the base's weights to zero."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """The data order follows from it and from the tokens (see train/commitment.py)."""
+    """The data order follows from it and from the tokens (see train/record/commitment.py)."""
     long: Long = "stop"
     """A document of more tokens than a sequence holds stops the build, or is dropped or cut, and counted."""
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from fonderie.core.digest import digest_bytes, digest_file, digest_json
 from fonderie.core.errors import StoreError
 from fonderie.core.files import sync_folder, sync_tree
-from fonderie.train.commitment import state_root
+from fonderie.train.record.commitment import state_root
 
 STATE = "state.json"
 FORMAT = 2

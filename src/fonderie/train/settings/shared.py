@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fonderie.core.step import Parameters
-from fonderie.train.duration import Duration, Share, Span, parse, sequences_of, steps_in, steps_of
-from fonderie.train.kernels import ComputeParameters
-from fonderie.train.plan import Phase
-from fonderie.train.ramp import BatchSizes
-from fonderie.train.schedule import Kind, Schedule
+from fonderie.train.settings.duration import Duration, Share, Span, parse, sequences_of, steps_in, steps_of
+from fonderie.train.settings.kernels import ComputeParameters
+from fonderie.train.settings.plan import Phase
+from fonderie.train.settings.ramp import BatchSizes
+from fonderie.train.settings.schedule import Kind, Schedule
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 OptimizerKind = Literal["adamw", "muon"]
@@ -24,7 +24,7 @@ MAIN = "main"
 
 
 class RampParameters(Parameters):
-    """A batch that grows: see train/ramp.py."""
+    """A batch that grows: see train/settings/ramp.py."""
 
     start: PositiveInt
     """Sequences of the first step."""
@@ -57,7 +57,7 @@ class Settings(ComputeParameters):
     """Peak learning rate, reached at the end of warm-up. The default suits widths of 128 to 256; wider models want
     less (docs/log/0002-demo-hyperparameters.md)."""
     schedule: Kind = "cosine"
-    """Shape of the learning rate: "cosine", "linear", "wsd", "wsd_linear" or "constant"; see train/schedule.py."""
+    """Shape of the learning rate: "cosine", "linear", "wsd", "wsd_linear" or "constant" (settings/schedule.py)."""
     warmup: Span = 0.05
     """Over how long the learning rate rises: a share of the steps, or a duration."""
     decay: Span = 0.2
@@ -84,7 +84,7 @@ class Settings(ComputeParameters):
     """Weight of log² Z beside the loss of each target, against drifting logits; PaLM's is 1e-4 (arXiv 2204.02311,
     section 5). The losses of the log then include it."""
     seed: NonNegativeInt = 0
-    """Of the initial weights; the data order follows from it and from the tokens (see train/commitment.py)."""
+    """Of the initial weights; the data order follows from it and the tokens (see train/record/commitment.py)."""
     checkpoint_every: PositiveInt = 200
     """Steps between checkpoints: what a crash can cost, and how long a segment is that others can replay."""
     checkpoint_dense_until: NonNegativeInt = 0

@@ -9,12 +9,12 @@ from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact, Inputs, Output, Port, step
 from fonderie.tokens.shards import ShardIndex, TokenStream
-from fonderie.train.commitment import Commitment, phase_data
 from fonderie.train.committed import saving, train_committed
-from fonderie.train.kernels import settle_for
 from fonderie.train.parallel.launch import shared_out
-from fonderie.train.parameters import PretrainParameters
-from fonderie.train.settings import PhasedSettings
+from fonderie.train.record.commitment import Commitment, phase_data
+from fonderie.train.settings.kernels import settle_for
+from fonderie.train.settings.pretrain import PretrainParameters
+from fonderie.train.settings.shared import PhasedSettings
 from fonderie.train.training import Training
 from fonderie.train.view.mix import mix_of
 

@@ -6,7 +6,7 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from fonderie.core.step import Parameters
 from fonderie.model.config import ModelConfig
-from fonderie.train.settings import PhasedSettings
+from fonderie.train.settings.shared import PhasedSettings
 
 SIZES = (
     "width", "heads", "kv_heads", "head_size", "hidden", "rope_theta", "norm_epsilon", "tied_embeddings", "init_std"

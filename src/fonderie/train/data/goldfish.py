@@ -12,7 +12,7 @@ context): SplitMix64's finaliser of the sum of the finalisers of (id + 1) · odd
 import numpy as np
 from numpy.typing import NDArray
 
-from fonderie.train.order import mix
+from fonderie.train.data.order import mix
 
 # SplitMix64's increment (Steele, Lea and Flood, OOPSLA 2014): an odd number whose powers spread over all bits.
 ODD = 0x9E3779B97F4A7C15

@@ -1,0 +1,1 @@
+"""What a training learns from: the order of sequences, and batches of them, from a step's number alone."""
