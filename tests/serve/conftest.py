@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from tests.corpus.builders import document, documents, run_step
-from tests.evaluate.small import RECIPE, Build, build
 
 from fonderie.model.config import ModelConfig
 from fonderie.model.transformer import Decoder
@@ -37,8 +36,3 @@ def model(tokenizer: Tokenizer) -> Decoder:
         2, vocabulary=tokenizer.vocabulary, context=CONTEXT, width=64, head_size=16, init_std=0.2
     )
     return Decoder(config, seed=0).eval()
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    return build(tmp_path_factory.mktemp("small"), RECIPE, f"base.context={CONTEXT}")
