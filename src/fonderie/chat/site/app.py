@@ -12,17 +12,25 @@ from fonderie.chat.site.documents import add_documents
 from fonderie.chat.site.models import About, about
 from fonderie.chat.site.pages import Site
 from fonderie.chat.site.running import Runs
+from fonderie.chat.site.sealing import Seals
 from fonderie.chat.site.words import Language
 from fonderie.serve.access import Door
 from fonderie.serve.served import Served
 
 
-def add_site(app: FastAPI, models: Mapping[str, Served], door: Door, *, runs: Runs | None = None) -> Site:
+def add_site(
+    app: FastAPI,
+    models: Mapping[str, Served],
+    door: Door,
+    *,
+    runs: Runs | None = None,
+    seals: Seals | None = None,
+) -> Site:
     """Add the pages; ReleaseError where a release's own account of itself cannot be read."""
     site = Site(app)
     runs = runs or Runs()
     add_documents(app, models)
-    add_asking(app, models, door, runs)
+    add_asking(app, models, door, runs, seals or Seals())
     _add_models(site, {name: about(model) for name, model in models.items()})
     return site
 

@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import Field, StringConstraints
 
 from fonderie.chat.site.pages import from_our_pages
-from fonderie.chat.site.running import Run, Runs, Update
+from fonderie.chat.site.running import AtEnd, Run, Runs, Update
+from fonderie.chat.site.sealing import Seals
 from fonderie.serve.access import Door
 from fonderie.serve.answers import Spent
 from fonderie.serve.api.chat import ChatFields, chat_requests
@@ -55,7 +56,7 @@ class Asking(Fields):
     settings: Settings = Field(default_factory=Settings)
 
 
-def add_asking(app: FastAPI, models: Mapping[str, Served], door: Door, runs: Runs) -> None:
+def add_asking(app: FastAPI, models: Mapping[str, Served], door: Door, runs: Runs, seals: Seals) -> None:
     """Declare the routes below `/chat/answers`."""
 
     @app.post("/chat/answers", include_in_schema=False, dependencies=[Depends(from_our_pages)])
@@ -64,7 +65,12 @@ def add_asking(app: FastAPI, models: Mapping[str, Served], door: Door, runs: Run
         model = model_named(models, asking.model)
         settings = seeded(asking.settings)
         owner, fresh = owner_of(request)
-        run = await start(model, asking.turns, settings, runs, owner=owner, spent=door.meter(caller))
+        said_before = [(turn.role, turn.text) for turn in asking.turns]
+
+        def sealed(answer: str) -> dict[str, str]:
+            return {"seal": seals.seal(model.digest, settings.model_dump(), said_before, answer)}
+
+        run = await start(model, asking.turns, settings, runs, owner=owner, spent=door.meter(caller), at_end=sealed)
         said = {"id": run.id, "model": model.name, "digest": model.digest, "settings": settings.model_dump()}
         response = JSONResponse(said, 202, headers={"cache-control": "no-store"})
         if fresh:
@@ -104,7 +110,7 @@ def seeded(settings: Settings) -> Settings:
 
 
 async def start(
-    model: Served, turns: list[Said], settings: Settings, runs: Runs, *, owner: str, spent: Spent
+    model: Served, turns: list[Said], settings: Settings, runs: Runs, *, owner: str, spent: Spent, at_end: AtEnd
 ) -> Run:
     """Put a question in line. ApiError for what cannot be asked."""
     if turns[-1].role != "user":
@@ -121,7 +127,7 @@ async def start(
         max_tokens=max(1, min(settings.max_tokens, room)),
         seed=settings.seed,
     )
-    return await runs.start(model, chat_requests(model, fields), owner, spent)
+    return await runs.start(model, chat_requests(model, fields), owner, spent, at_end)
 
 
 def owner_of(request: Request) -> tuple[str, bool]:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from markupsafe import Markup, escape
 
+from fonderie.release.writing.document import typeset
+
 Language = Literal["fr", "en"]
 LANGUAGES: tuple[Language, ...] = ("fr", "en")
 DEFAULT: Language = "en"
@@ -48,7 +50,8 @@ def read_words(language: Language) -> Words:
     texts: dict[str, str] = {}
     for part, tables in catalogues(language).items():
         texts.update(_flat(tables, f"{part}."))
-    return Words(language, texts)
+    # French is typeset as French is printed: no line begins with a colon.
+    return Words(language, {key: typeset(text) for key, text in texts.items()} if language == "fr" else texts)
 
 
 def catalogues(language: Language) -> dict[str, dict[str, Any]]:

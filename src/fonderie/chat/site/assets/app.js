@@ -8,6 +8,7 @@ import { Failure, ask, follow, stop } from "./asking.js";
 import * as kept from "./conversation.js";
 import * as dialogues from "./dialogues.js";
 import { announce, by } from "./dom.js";
+import "./judging.js";
 import * as turns from "./turns.js";
 import { count, problem, t } from "./words.js";
 

@@ -1,0 +1,133 @@
+// Rounds of a duel as elements of the page: a question, two answers side by side, and at the end who they were.
+
+import { h } from "./dom.js";
+import { show } from "./markdown.js";
+import { count, language, t } from "./words.js";
+
+export const SIDES = ["a", "b"];
+
+/** One question with room for both answers: {element, sides, side(name), vote, note, name, said}. */
+export function round(question) {
+  const made = Object.fromEntries(SIDES.map((side) => [side, oneSide(side)]));
+  const sides = h("div", { class: "sides", tabindex: "-1" }, ...SIDES.map((side) => made[side].element));
+  const voted = h("p", { class: "voted", hidden: true });
+  const asked = h(
+    "div",
+    { class: "turn question" },
+    h("h3", { class: "who" }, t("duel.you")),
+    h("div", { class: "text" }, question),
+  );
+  const element = h("li", { class: "round" }, asked, sides, voted);
+  return {
+    element,
+    sides,
+    side: (name) => made[name],
+    /** Show what was voted, if anything was. */
+    vote({ vote, kept }) {
+      if (vote === null) return;
+      const outcome = t(kept ? "duel.vote.done_kept" : "duel.vote.done_not_kept");
+      voted.textContent = `${t("duel.vote.yours", { choice: t(`duel.vote.${vote}`) })} ${outcome}`;
+      voted.hidden = false;
+      for (const side of SIDES) made[side].element.classList.toggle("chosen", vote === side || vote === "both_good");
+    },
+    /** Say something about the round, below its answers. */
+    note(words, isProblem) {
+      sides.after(h("p", { class: isProblem ? "note alert" : "note soft", role: isProblem ? "alert" : null }, words));
+    },
+    /** Put the names above the answers. */
+    name(revealed) {
+      const same = revealed.a.model === revealed.b.model; // then the settings tell them apart
+      for (const side of SIDES) made[side].name(same ? settingsOf(revealed[side]) : revealed[side].model);
+    },
+    said: () => voted.textContent,
+  };
+}
+
+function oneSide(side) {
+  const heading = h("h3", { class: "who" }, t("duel.side", { side: side.toUpperCase() }));
+  const text = h("div", { class: "text prose" });
+  const state = h("p", { class: "state" });
+  const element = h("section", { class: "side", "aria-label": t("duel.side", { side: side.toUpperCase() }) }, heading, text, state);
+  let said = "";
+  let asked = null;
+  const draw = () => {
+    asked = null;
+    show(text, said);
+  };
+  const ended = () => {
+    if (asked !== null) cancelAnimationFrame(asked);
+    draw();
+    text.removeAttribute("aria-busy");
+    state.textContent = "";
+  };
+  return {
+    element,
+    /** Say that nothing comes yet, and why. */
+    wait(words) {
+      text.setAttribute("aria-busy", "true");
+      state.textContent = words;
+    },
+    /** More of the answer. */
+    grow(more) {
+      text.setAttribute("aria-busy", "true");
+      state.textContent = "";
+      said += more;
+      asked ??= requestAnimationFrame(draw);
+    },
+    /** It has ended. */
+    end(reason) {
+      ended();
+      if (["length", "stopped", "left", "content_filter"].includes(reason)) state.textContent = t(`chat.reason.${reason}`);
+    },
+    /** It cannot be answered. */
+    fail(words) {
+      ended();
+      state.append(h("span", { class: "alert", role: "alert" }, words));
+    },
+    /** Whose it was. */
+    name(model) {
+      heading.replaceChildren(t("duel.side", { side: side.toUpperCase() }), h("strong", {}, model));
+    },
+  };
+}
+
+/** How many are in line before an answer. */
+export function inLine(position) {
+  return count("chat.waiting", position);
+}
+
+/** Who answered on either side: the elements of the reveal. */
+export function reveal({ sides }) {
+  return [
+    h("h2", { id: "reveal-title", tabindex: "-1" }, t("duel.reveal.title")),
+    h("div", { class: "sides" }, ...SIDES.map((side) => revealed(side, sides[side]))),
+    h("p", { class: "soft" }, t("duel.reveal.again")),
+  ];
+}
+
+function settingsOf({ settings }) {
+  return Object.entries(settings).map(([name, value]) => `${name} ${value.toLocaleString(language)}`).join(", ");
+}
+
+function revealed(side, it) {
+  const facts = [
+    ["licence", it.licence],
+    ["digest", h("code", { title: it.digest }, it.short)],
+    ["settings", settingsOf(it)],
+    ["seeds", it.seeds.join(", ")],
+  ];
+  const card = it.cards[language];
+  return h(
+    "section",
+    { class: "side", "aria-label": t("duel.side", { side: side.toUpperCase() }) },
+    h("h3", {}, h("span", { class: "who" }, side.toUpperCase()), ` ${it.name} `, h("small", {}, t("duel.reveal.version", { version: it.version }))),
+    it.demonstration ? h("p", { class: "soft" }, t("duel.reveal.demonstration")) : null,
+    h("dl", { class: "facts" }, ...facts.map(([key, value]) => h("div", {}, h("dt", {}, t(`duel.reveal.${key}`)), h("dd", {}, value)))),
+    h(
+      "p",
+      { class: "links" },
+      h("a", { href: `/${language}/models/${it.model}` }, t("duel.reveal.about")),
+      card ? h("a", { href: card }, t("duel.reveal.card")) : null,
+    ),
+  );
+}
