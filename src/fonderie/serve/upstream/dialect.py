@@ -11,7 +11,15 @@ from fonderie.serve.engine.text import Decodes
 
 
 class GarbledError(Exception):
-    """The upstream said something that it should not; the message does not repeat it."""
+    """The upstream said something that it should not, or not now.
+
+    The message is ours, and goes into the log. `said` is the upstream's, and only for whoever asked: it may hold
+    their words.
+    """
+
+    def __init__(self, message: str, said: str = "") -> None:
+        super().__init__(message)
+        self.said = said
 
 
 @dataclass(frozen=True)

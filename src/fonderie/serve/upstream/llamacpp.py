@@ -6,7 +6,7 @@ too, which OpenAI's do not: refused. Its parameters: tools/server/README.md of l
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -15,35 +15,12 @@ from fonderie.serve.backend import NotSupportedError
 from fonderie.serve.engine.request import Capability, Event, Finished, Piece, PromptRead, Request
 from fonderie.serve.engine.text import Decodes
 from fonderie.serve.upstream.dialect import Facts, GarbledError, Question
+from fonderie.serve.upstream.llamacpp_schema import passed_over_in
 
 SEEDS = 2**32 - 1
 """Seeds are 32 bits there, and the last of them means a random one."""
 SAMPLERS = ("penalties", "temperature", "top_k", "top_p", "min_p")
 """In the order in which our engine applies them; no others."""
-KEYWORDS = frozenset(
-    {
-        "$defs",
-        "additionalProperties",
-        "anyOf",
-        "const",
-        "default",
-        "definitions",
-        "description",
-        "enum",
-        "examples",
-        "items",
-        "maxItems",
-        "maxLength",
-        "minItems",
-        "minLength",
-        "oneOf",
-        "properties",
-        "required",
-        "title",
-        "type",
-    }
-)
-"""Of JSON Schema, what its grammars hold answers to. It passes over others in silence, so that they are refused."""
 
 
 class LlamaCpp:
@@ -80,10 +57,10 @@ class LlamaCpp:
             if getattr(sampling, param):
                 raise NotSupportedError(param, f"{param} counts the prompt too where llama.cpp answers")
         if request.schema is not None:
-            unknown = _unknown(json.loads(request.schema))
-            if unknown:
+            passed_over = passed_over_in(json.loads(request.schema))
+            if passed_over is not None:
                 raise NotSupportedError(
-                    "response_format", f"llama.cpp does not hold answers to {unknown} of JSON Schema"
+                    "response_format", f"llama.cpp does not hold answers to {passed_over} of JSON Schema"
                 )
 
     def question(self, request: Request, facts: Facts) -> Question:
@@ -151,25 +128,3 @@ class Answer:
         if self.end is None:
             raise GarbledError("it broke off")
         return iter(())
-
-
-def _unknown(schema: Any) -> str:
-    """The first keyword of a schema, at any depth, that llama.cpp does not hold answers to; "" if there is none."""
-    if not isinstance(schema, Mapping):
-        return ""
-    for keyword, value in schema.items():
-        if keyword not in KEYWORDS and not (keyword in ("minimum", "maximum") and schema.get("type") == "integer"):
-            return str(keyword)
-        # Below these stand names of the schema's own, and below the others schemas.
-        below = value.values() if keyword in ("$defs", "definitions", "properties") else _schemas(keyword, value)
-        for one in below:
-            unknown = _unknown(one)
-            if unknown:
-                return unknown
-    return ""
-
-
-def _schemas(keyword: str, value: Any) -> list[Any]:
-    if keyword in ("anyOf", "oneOf"):
-        return list(value) if isinstance(value, list) else []
-    return [value] if keyword in ("additionalProperties", "items") else []

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 
@@ -133,9 +134,12 @@ class Upstream:
             end = _failed(request, reader, "refused", f"the upstream refuses: {error}")
         except GarbledError as error:
             log.error("the upstream cannot be understood: %s", error)
-            end = _failed(request, reader, "garbled", f"the upstream cannot be understood: {error}")
+            said = f": {error.said}" if error.said else ""
+            end = _failed(request, reader, "garbled", f"the upstream cannot be understood: {error}{said}")
         except Exception as error:
-            log.exception("an answer of the upstream could not be read")
+            # Where it happened, without the error's own words: they may hold somebody's text.
+            place = "".join(traceback.format_tb(error.__traceback__))
+            log.error("an answer of the upstream could not be read: %s\n%s", type(error).__name__, place)
             end = _failed(request, reader, "failed", type(error).__name__)
         del self._running[number]
         if not self._running:
@@ -190,7 +194,7 @@ def _object(data: bytes) -> dict[str, object]:
     if not isinstance(found, dict):
         raise GarbledError("what it says is no JSON object")
     if "error" in found:
-        raise GarbledError(f"in the middle of an answer it says: {_message(found)}")
+        raise GarbledError("it breaks an answer off with an error", _message(found))
     return found
 
 
@@ -205,7 +209,7 @@ def _refusal(status: int, data: bytes) -> Exception:
         return RefusedError(said)
     if status in (401, 403):
         return GarbledError(f"it does not take our key ({status})")
-    return GarbledError(f"it says {status}: {said}")
+    return GarbledError(f"it says {status}", said)
 
 
 def _message(said: object) -> str:
