@@ -19,7 +19,7 @@ from fonderie.core.errors import FonderieError
 
 COMMANDS = (
     *("run", "show", "report", "why", "verify", "replay", "sign", "audit"),
-    *("licence", "evidence", "watch", "erase", "evaluate", "chat", "serve", "keys"),
+    *("licence", "evidence", "watch", "erase", "evaluate", "chat", "serve", "keys", "invite"),
     "doctor",
 )
 """In the order of the help; each is a module of fonderie.commands."""

@@ -1,10 +1,13 @@
 """`fonderie serve` as a process: it says where it listens, answers, and lets what runs finish when told to stop."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,24 +40,43 @@ def served(folder: Path, *arguments: object) -> Iterator[tuple[subprocess.Popen[
         process.wait()
 
 
+def answered(url: str) -> tuple[int, dict[str, str]]:
+    """Status and JSON of an address."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
 @pytest.mark.slow
-def test_told_to_stop_it_finishes_what_runs_and_takes_nothing_more(small, tmp_path):
-    with served(tmp_path, small.release) as (process, url), openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
+def test_told_to_stop_it_says_so_finishes_what_runs_and_takes_nothing_more(small, tmp_path):
+    with (
+        served(tmp_path, small.release, "--batch", 1) as (process, url),
+        openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client,
+    ):
         stream = client.chat.completions.create(
             model="toy-0.1.0",
             messages=MESSAGES,
-            max_tokens=400,
+            max_tokens=450,
+            n=4,
             stream=True,
             extra_body={"logit_bias": {"1": -100, "2": -100}},
         )
         chunks = iter(stream)
         next(chunks)
         process.send_signal(signal.SIGTERM)
+        while (found := answered(f"{url}/ready")) == (200, {"status": "ready"}):
+            pass
+        assert found == (503, {"status": "draining"})
+        assert answered(f"{url}/health") == (200, {"status": "ok"})
+        with pytest.raises(openai.InternalServerError, match="stopping"):
+            client.completions.create(model="toy-0.1.0", prompt="Le chat")
         rest = list(chunks)
         assert rest[-1].choices[0].finish_reason == "length"
         assert process.wait(30) == 0
         with pytest.raises(openai.APIConnectionError):
-            client.with_options(max_retries=0).models.list()
+            client.models.list()
 
 
 def test_an_address_that_is_taken_is_told_before_any_model_is_loaded(small, tmp_path):

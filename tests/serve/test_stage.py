@@ -51,20 +51,19 @@ def test_who_watches_obeys_says_so_and_cuts_off_once(here):
 
     async def main() -> None:
         stage = Stage(here, now_closed=lambda: cut.append(time.monotonic()), poll_seconds=0.02)
-        stage.watch()
-        for now in (False, True):
-            with here.write() as connection:
-                state = close(connection, 5.0, now=now)
-            for _ in range(500):
-                await asyncio.sleep(0.01)
-                with here.read() as connection:
-                    if obeyed(connection, state):
-                        break
-            assert stage.current() == state
-            assert len(cut) == int(now)
-        await asyncio.sleep(0.1)
-        assert len(cut) == 1
-        stage.stop()
+        async with stage.running():
+            for now in (False, True):
+                with here.write() as connection:
+                    state = close(connection, 5.0, now=now)
+                for _ in range(500):
+                    await asyncio.sleep(0.01)
+                    with here.read() as connection:
+                        if obeyed(connection, state):
+                            break
+                assert stage.current() == state
+                assert len(cut) == int(now)
+            await asyncio.sleep(0.1)
+            assert len(cut) == 1
 
     asyncio.run(main())
 
@@ -83,17 +82,16 @@ def test_a_switch_that_cannot_be_read_is_taken_for_closed(here, caplog, monkeypa
 
     async def main() -> None:
         stage = Stage(here, poll_seconds=0.02)
-        stage.watch()
-        stage.refuse_closed()
-        for old, new, closes in (("settings", "hidden", True), ("hidden", "settings", False)):
-            with here.write() as connection:
-                connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
-            for _ in range(500):
-                await asyncio.sleep(0.01)
-                if (stage.current().closed is not None) == closes:
-                    break
-            assert (stage.current().closed is not None) == closes
-        stage.stop()
+        async with stage.running():
+            stage.refuse_closed()
+            for old, new, closes in (("settings", "hidden", True), ("hidden", "settings", False)):
+                with here.write() as connection:
+                    connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+                for _ in range(500):
+                    await asyncio.sleep(0.01)
+                    if (stage.current().closed is not None) == closes:
+                        break
+                assert (stage.current().closed is not None) == closes
 
     asyncio.run(main())
     assert "cannot be read: OperationalError" in caplog.text

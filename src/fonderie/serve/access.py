@@ -62,7 +62,7 @@ class Door:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rules = rules or Rules()
-        self._database, self._stage, self._clock = database, stage, clock
+        self._database, self.stage, self._clock = database, stage, clock
         self._buckets = Buckets()
         self._counter = Counter(database, clock)
 
@@ -71,7 +71,9 @@ class Door:
 
         ApiError 401 without a good key, where one is wanted or given; 429 for too much; 503 while it is closed.
         """
-        by_invitation = self._refuse_closed()
+        return await self._admitted(request, by_invitation=self._refuse_closed())
+
+    async def _admitted(self, request: Request, *, by_invitation: bool) -> Caller:
         secret = _secret_of(request)
         if secret is None:
             public = self._take_public(request)
@@ -108,8 +110,8 @@ class Door:
         return public
 
     async def admit_admin(self, request: Request) -> Caller:
-        """The holder of an admin's key. ApiError 403 for any other."""
-        caller = await self.admit(request)
+        """The holder of an admin's key, also while the service is closed. ApiError 403 for any other."""
+        caller = await self._admitted(request, by_invitation=False)
         if caller.role == "public":
             raise _unknown("this is for an admin's key", "missing_api_key")
         if caller.role != "admin":
@@ -133,10 +135,10 @@ class Door:
 
     def _refuse_closed(self) -> bool:
         """ApiError while the service is closed; else whether it is open to the invited only."""
-        if self._stage is None:
+        if self.stage is None:
             return False
-        self._stage.refuse_closed()
-        return self._stage.current().stage == "invite"
+        self.stage.refuse_closed()
+        return self.stage.current().stage == "invite"
 
     def _find(self, secret: str) -> tuple[Key, int] | None:
         """A key, and the tokens that it has used today as far as the database knows."""

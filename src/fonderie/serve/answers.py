@@ -76,6 +76,11 @@ class Answers:
             for number in asked.open.values():
                 engine.cancel(number)
 
+    def give_up(self, engine: Backend) -> None:
+        """End everything that runs or waits; the last event of each still comes, and says "cancelled"."""
+        for number in list(self._places):
+            engine.cancel(number)
+
 
 def _count(spent: Spent, prompt_is_counted: bool, end: Finished) -> None:
     if end.reason != "error":  # ours, not the caller's

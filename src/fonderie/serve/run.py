@@ -47,19 +47,25 @@ def serve(
     proxies: Sequence[str] = (),
     load: Callable[[Path, Answers], Served],
     say: Callable[[str], None],
+    drain: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve releases by the application that `make` makes of them; returns when all is drained after a signal.
 
-    `proxies` are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    `proxies` are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed. `drain` is called when the
+    signal comes: from then on nothing more is to be taken.
     """
     # uvicorn raises the signal once more when all is drained.
     with address.listen() as listener, suppress(KeyboardInterrupt):
-        asyncio.run(_serve(folders, make, listener=listener, proxies=proxies, load=load, say=say))
+        asyncio.run(_serve(folders, make, listener=listener, proxies=proxies, load=load, say=say, drain=drain))
 
 
-def server_of(app: ASGIApp, proxies: Sequence[str] = ()) -> "uvicorn.Server":
+def server_of(
+    app: ASGIApp, proxies: Sequence[str] = (), drain: Callable[[], None] = lambda: None
+) -> "uvicorn.Server":
     """The HTTP server of an application; it believes what these networks forward, and nobody else."""
     import uvicorn
+
+    from fonderie.serve.draining import CLOSING_SECONDS, DrainingServer
 
     config = uvicorn.Config(
         app,
@@ -71,9 +77,9 @@ def server_of(app: ASGIApp, proxies: Sequence[str] = ()) -> "uvicorn.Server":
         # uvicorn would believe whoever comes from loopback, and its environment variable.
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=CLOSING_SECONDS,
     )
-    return uvicorn.Server(config)
+    return DrainingServer(config, drain, DRAIN_SECONDS)
 
 
 async def _serve(
@@ -84,6 +90,7 @@ async def _serve(
     proxies: Sequence[str],
     load: Callable[[Path, Answers], Served],
     say: Callable[[str], None],
+    drain: Callable[[], None],
 ) -> None:
     models: dict[str, Served] = {}
     try:
@@ -92,7 +99,7 @@ async def _serve(
             if served.name in models:
                 raise UsageError(f"{models[served.name].folder} and {folder} are both called {served.name}")
             models[served.name] = served
-        server = server_of(make(models), proxies)
+        server = server_of(make(models), proxies, drain)
         host, port = listener.getsockname()[:2]
         say(f"http://{f'[{host}]' if ':' in host else host}:{port}  {', '.join(models)}")
         await server.serve(sockets=[listener])

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +29,8 @@ UNREADABLE_SECONDS = 15.0
 """So long after the last time that the switch could be read, the service counts as closed."""
 RETRY_SECONDS = 600
 """When a client may ask again of a closed service; those that retry by themselves give up on so long a wait."""
+STOPPING_SECONDS = 30
+"""When a client may ask again of a process that ends: another is there by then, if one is to come."""
 
 _STATE, _OBEYED = "state", "obeyed"
 
@@ -122,7 +125,8 @@ class Stage:
         self._state = self._read()
         self._acknowledge(self._state)
         self._read_at = time.monotonic()
-        self._watching: asyncio.Task[None] | None = None
+        self.draining = False
+        """Whether the process is about to end, and takes nothing more."""
 
     def current(self) -> State:
         """What the switch said when it was looked at last; closed if that is too long ago."""
@@ -133,7 +137,14 @@ class Stage:
         return self._state
 
     def refuse_closed(self) -> None:
-        """ApiError 503 while the service is closed."""
+        """ApiError 503 while the service is closed, or the process is about to end."""
+        if self.draining:
+            raise ApiError(
+                503,
+                "the service is stopping, and finishes what runs",
+                code="unavailable",
+                retry_after_seconds=STOPPING_SECONDS,
+            )
         closed = self.current().closed
         if closed is not None:
             raise ApiError(
@@ -143,14 +154,20 @@ class Stage:
                 retry_after_seconds=RETRY_SECONDS,
             )
 
-    def watch(self) -> None:
-        """From now on look at the switch twice a second, until `stop` or the end of the loop."""
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
+    def drain(self) -> None:
+        """Take nothing more: the process is about to end."""
+        self.draining = True
 
-    def stop(self) -> None:
-        """Look no more."""
-        if self._watching is not None:
-            self._watching.cancel()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look at the switch twice a second for as long as the block lasts."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
 
     async def look(self) -> None:
         """Look at the switch now, obey, and say so where those who turned it can read it."""
