@@ -62,7 +62,7 @@ class Door:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rules = rules or Rules()
-        self._database, self.stage, self._clock = database, stage, clock
+        self.database, self.stage, self._clock = database, stage, clock
         self._buckets = Buckets()
         self._counter = Counter(database, clock)
 
@@ -104,7 +104,7 @@ class Door:
         by_invitation = self._refuse_closed()
         public = self._take_public(request)
         if by_invitation:
-            session = await run_in_threadpool(visit, self._database, request, self._clock())
+            session = await run_in_threadpool(visit, self.database, request, self._clock())
             if session is None or session.invite_id is None:
                 raise ApiError(403, "the service is open to the invited only", code="invite_required")
         return public
@@ -142,7 +142,7 @@ class Door:
 
     def _find(self, secret: str) -> tuple[Key, int] | None:
         """A key, and the tokens that it has used today as far as the database knows."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             key = find_key(connection, secret)
             if key is None:
                 return None

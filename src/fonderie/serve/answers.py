@@ -1,13 +1,14 @@
 """From the engine's thread to those who wait: answers are streams of events, given up when nobody reads them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol
 
 from fonderie.serve.backend import Backend
-from fonderie.serve.engine.request import Event, Finished, Request
+from fonderie.serve.engine.request import Event, Finished, Piece, Request
 
 Numbered = tuple[int, Event]
 """Which of the requests asked together, and what became of it."""
@@ -28,6 +29,8 @@ class Filter(Protocol):
 
 Spent = Callable[[int, int], None]
 """Told the tokens of a prompt and of an answer when it has ended, also if nobody reads it any more."""
+Watcher = Callable[[Event, float], None]
+"""Told the first piece of an answer, and its end, with the seconds since it was asked."""
 
 
 class Answers:
@@ -37,6 +40,14 @@ class Answers:
         self._loop = asyncio.get_running_loop()
         self._places: dict[int, tuple[asyncio.Queue[Numbered], int]] = {}
         self._counts: dict[int, Callable[[Finished], None]] = {}
+        self._asked_at: dict[int, float] = {}
+        self._silent: set[int] = set()
+        """Those of which nothing has been said yet."""
+        self._watchers: list[Watcher] = []
+
+    def watch(self, watcher: "Watcher") -> None:
+        """From now on tell somebody of every answer's first piece, and of its end."""
+        self._watchers.append(watcher)
 
     def deliver(self, events: list[tuple[int, Event]]) -> None:
         """Called in the engine's thread; one wake-up of the loop for a whole round."""
@@ -48,9 +59,22 @@ class Answers:
                 count = self._counts.pop(number, None)
                 if count is not None:
                     count(event)
+            self._show(number, event)
             place = self._places.get(number)
             if place is not None:  # else nobody waits any more
                 place[0].put_nowait((place[1], event))
+
+    def _show(self, number: int, event: Event) -> None:
+        first = isinstance(event, Piece) and number in self._silent
+        if not (first or isinstance(event, Finished)):
+            return
+        self._silent.discard(number)
+        begun = self._asked_at.get(number)
+        if isinstance(event, Finished):
+            self._asked_at.pop(number, None)
+        if begun is not None:
+            for watcher in self._watchers:
+                watcher(event, time.perf_counter() - begun)
 
     @asynccontextmanager
     async def ask(self, engine: Backend, requests: Sequence[Request], spent: Spent) -> AsyncIterator["Asked"]:
@@ -64,6 +88,8 @@ class Answers:
                 # Nothing is delivered between these two lines: `_sort` runs in this loop.
                 number = engine.submit(request)
                 self._places[number] = asked.queue, index
+                self._asked_at[number] = time.perf_counter()
+                self._silent.add(number)
                 # Choices of one prompt share it, and it is counted once.
                 again = index > 0 and request.prompt is requests[index - 1].prompt
                 self._counts[number] = partial(_count, spent, again)
@@ -144,3 +170,9 @@ class Asked:
     def position(self) -> int | None:
         """How many are in line before the first that has not ended; None once it is being answered."""
         return next((self._engine.position(number) for number in self.open.values()), None)
+
+    @property
+    def seconds_to_wait(self) -> float | None:
+        """About how long its place in line will take, as `Load.seconds_before` tells it; None if nobody knows."""
+        place = self.position
+        return None if place is None else self._engine.load().seconds_before(place)

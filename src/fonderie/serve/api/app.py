@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.concurrency import run_in_threadpool
 
 from fonderie.core.environment import installed_version
 from fonderie.serve.access import Door
@@ -19,14 +20,20 @@ from fonderie.serve.api.frame import Frame, handle_errors
 from fonderie.serve.api.responses import ResponsesFields, response_answer, response_stream
 from fonderie.serve.api.streaming import stream, while_connected
 from fonderie.serve.api.tokens import DetokenizeFields, TokenizeFields, detokenized, tokenized, tokenizer_info
+from fonderie.serve.metrics import CONTENT_TYPE, Measured, Metrics
 from fonderie.serve.served import Served
 
 During = Callable[[], AbstractAsyncContextManager[None]]
 """Something that runs beside the answers, from the server's beginning to its end."""
 
 
-def make_api(models: Mapping[str, Served], door: Door, during: Sequence[During] = ()) -> FastAPI:
-    """The interface over some models, behind a door; the first is asked where a client names none."""
+def make_api(
+    models: Mapping[str, Served], door: Door, during: Sequence[During] = (), *, open_metrics: bool = False
+) -> FastAPI:
+    """The interface over some models, behind a door; the first is asked where a client names none.
+
+    /metrics is for holders of an admin's key; with `open_metrics` for everybody.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -51,6 +58,7 @@ def make_api(models: Mapping[str, Served], door: Door, during: Sequence[During] 
     _add_models(router, models)
     app.include_router(router)
     _add_state(app, models, door)
+    _add_metrics(app, models, door, open_metrics)
     return app
 
 
@@ -148,6 +156,18 @@ def _add_state(app: FastAPI, models: Mapping[str, Served], door: Door) -> None:
         if failed:
             return JSONResponse({"status": "failed", "models": failed}, 503)
         return JSONResponse({"status": "ready"})
+
+
+def _add_metrics(app: FastAPI, models: Mapping[str, Served], door: Door, open_to_all: bool) -> None:
+    metrics = Metrics(models, door.database)
+    app.add_middleware(Measured, metrics=metrics)
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def show_metrics(request: Request) -> Response:
+        """What is counted of the service, in Prometheus' text; for an admin's key, unless it is open to all."""
+        if not open_to_all:
+            await door.admit_admin(request)
+        return Response(await run_in_threadpool(metrics.text), media_type=CONTENT_TYPE)
 
 
 def _described(model: Served) -> dict[str, Any]:
