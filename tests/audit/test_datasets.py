@@ -9,7 +9,7 @@ from fonderie.audit import integrity as integrity_module
 from fonderie.audit.integrity import check_integrity
 from fonderie.audit.report import AuditReport
 from fonderie.audit.target import open_folder
-from fonderie.release.findings import Finding
+from fonderie.release.findings.openness import Finding
 
 
 def rows(licence: str, number: int = 3) -> str:

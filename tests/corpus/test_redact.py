@@ -9,7 +9,7 @@ from tests.corpus.builders import document, documents, ledger, run_step, texts
 
 from fonderie.corpus.personal.kinds import KINDS as ALL_KINDS
 from fonderie.corpus.redact import RedactParameters, redact, redact_text
-from fonderie.release.words import catalogue
+from fonderie.release.writing.words import catalogue
 
 KINDS = ("email", "ipv4")
 

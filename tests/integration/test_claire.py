@@ -104,7 +104,7 @@ def test_its_release_says_what_is_not_ours(built: tuple[Path, dict[str, Artifact
 
 def test_an_unpublished_base_fails_the_criterion_of_data() -> None:
     from fonderie.core.manifest import Manifest
-    from fonderie.release.findings_base import base_findings
+    from fonderie.release.findings.base import base_findings
 
     given = {"name": "acme/base", "licence": "CC-BY-NC-4.0", "data": ""}
     manifest = Manifest(

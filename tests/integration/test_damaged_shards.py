@@ -19,7 +19,7 @@ from fonderie.corpus.filter import FilterParameters, filter_documents
 from fonderie.corpus.ngram.train import NgramParameters, train_ngrams
 from fonderie.corpus.redact import RedactParameters, redact
 from fonderie.release.attribution import attributions
-from fonderie.release.corpus_shares import measure
+from fonderie.release.reports.corpus_shares import measure
 from fonderie.release.survey import survey_shards
 from fonderie.trace.examples import Name, find_texts
 

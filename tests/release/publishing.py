@@ -9,12 +9,12 @@ from typing import Any
 from tests.evaluate.small import RECIPE, Build, build
 
 from fonderie.core.manifest import Manifest, list_files
+from fonderie.release.law.publisher import parse_publisher
+from fonderie.release.law.shared import Dossier
 from fonderie.release.layout import TRAINING, ReleaseIndex
-from fonderie.release.legal import Dossier
 from fonderie.release.pages import ATTRIBUTIONS, PAGES, SAMPLES, Contents, dossier_of
-from fonderie.release.publisher import parse_publisher
+from fonderie.release.reports.course import READ
 from fonderie.release.survey import SURVEY
-from fonderie.release.training_course import READ
 
 # An address that is not one of those reserved for examples: these count as placeholders.
 CONTACT = "contact@fonderie-essai.fr"

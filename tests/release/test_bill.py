@@ -19,11 +19,11 @@ from tests.release.reading import contents_of, facts_with, measured, without_doc
 
 from fonderie.evaluate.score import ALL
 from fonderie.release.attribution import Attribution
-from fonderie.release.bill import BILL, PROFILES, describe, write_bill
-from fonderie.release.bill_elements import NO_ASSERTION, Elements, spdx_expression
+from fonderie.release.cards.bill import BILL, PROFILES, describe, write_bill
+from fonderie.release.cards.bill_elements import NO_ASSERTION, Elements, spdx_expression
 from fonderie.release.facts import UNKNOWN_TIME
-from fonderie.release.publisher import Provider, Publisher
-from fonderie.release.tables import about
+from fonderie.release.law.publisher import Provider, Publisher
+from fonderie.release.writing.tables import about
 
 # "External properties cardinality updates" and minimal counts of the specification, version 3.0.1, by class.
 MANDATORY = {
@@ -187,7 +187,7 @@ def test_a_release_whose_manifests_state_no_time_says_so(small: Build) -> None:
 def test_the_bytes_do_not_depend_on_the_order_of_sets(small: Build) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.release.reading import facts_with; "
-        "from fonderie.release.bill import write_bill; "
+        "from fonderie.release.cards.bill import write_bill; "
         "sys.stdout.reconfigure(encoding='utf-8'); print(*write_bill(facts_with(Path(sys.argv[1]))).values(), end='')"
     )
     root = Path(__file__).parents[2]

@@ -14,14 +14,14 @@ from fonderie.core.document import SCHEMA
 from fonderie.corpus.dedup.documents import EXACT, NEAR
 from fonderie.corpus.hold_out import HELD_OUT
 from fonderie.corpus.tombstones import ERASED
-from fonderie.release import words
 from fonderie.release.attribution import Attribution
-from fonderie.release.card import AUTHORS_SHOWN, CARDS, front_matter, write_cards
-from fonderie.release.data_card import DATA_CARDS, data_licences, dataset_head, treatments, write_data_cards
+from fonderie.release.cards.data import DATA_CARDS, data_licences, dataset_head, treatments, write_data_cards
+from fonderie.release.cards.hub_terms import hub_licence, size_class, slug
+from fonderie.release.cards.model import AUTHORS_SHOWN, CARDS, front_matter, write_cards
+from fonderie.release.cards.notices import write_notices
 from fonderie.release.energy import Electricity
-from fonderie.release.hub_terms import hub_licence, size_class, slug
-from fonderie.release.notices import write_notices
-from fonderie.release.publisher import Publisher
+from fonderie.release.law.publisher import Publisher
+from fonderie.release.writing import words
 
 ELECTRICITY = Electricity(grams_co2e_per_kwh=21.5, source="the operator's yearly report", location="Isère, France")
 HUB_FIELDS = {

@@ -14,9 +14,9 @@ from fonderie.core.document import Document, read_documents, shard_path, shard_p
 from fonderie.core.manifest import Manifest
 from fonderie.core.step import Artifact
 from fonderie.corpus.measures import identify
-from fonderie.release.corpus_charts import Bar, bars, histogram
-from fonderie.release.corpus_report import corpus_report, share, size
-from fonderie.release.corpus_shares import ends, lengths_from_to, measure
+from fonderie.release.reports.corpus import corpus_report, share, size
+from fonderie.release.reports.corpus_charts import Bar, bars, histogram
+from fonderie.release.reports.corpus_shares import ends, lengths_from_to, measure
 
 ADDRESSES = re.compile(r"m\.martin\d|01 42 68 53")
 

@@ -10,8 +10,8 @@ from tests.release.reading import contents_of, facts_with, without_documents
 
 from fonderie.core.document import read_documents, shard_paths
 from fonderie.release.attribution import Attribution
-from fonderie.release.croissant import CROISSANT, VERSION, describe, write_croissant
-from fonderie.release.notices import AUTHORS_IN_FULL
+from fonderie.release.cards.croissant import CROISSANT, VERSION, describe, write_croissant
+from fonderie.release.cards.notices import AUTHORS_IN_FULL
 
 mlcroissant = pytest.importorskip("mlcroissant", reason="pip install mlcroissant (the test extra)")
 

@@ -14,8 +14,8 @@ from fonderie.core.digest import digest_text
 from fonderie.core.errors import ReleaseError
 from fonderie.core.manifest import list_files
 from fonderie.release.bundle import BundleParameters, refuse_early
+from fonderie.release.law.people import PEOPLE
 from fonderie.release.pages import PAGES, write_pages
-from fonderie.release.people import PEOPLE
 from fonderie.release.summary import print_summary
 from fonderie.release.verify import verify
 

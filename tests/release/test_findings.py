@@ -6,7 +6,7 @@ from tests.evaluate.small import Build
 
 from fonderie.core.digest import digest_file
 from fonderie.core.manifest import Manifest, list_files
-from fonderie.release.findings import FINDINGS_ORDER, Finding, openness_findings, overall
+from fonderie.release.findings.openness import FINDINGS_ORDER, Finding, openness_findings, overall
 from fonderie.release.report import report_of
 
 

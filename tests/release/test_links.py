@@ -12,7 +12,7 @@ from tests.evaluate.small import Build
 from tests.release.forging import cover_up, lines_of, read, rechain, recommit, restate, seal, write
 
 from fonderie.core.document import Document, read_documents, write_documents
-from fonderie.release import document_links
+from fonderie.release.chain import documents as document_links
 from fonderie.release.layout import ReleaseIndex
 from fonderie.release.verify import Verification, verify
 from fonderie.tokens.shards import TokenStream

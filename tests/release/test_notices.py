@@ -11,10 +11,10 @@ from tests.release.reading import contents_of, facts_with
 
 from fonderie.licences.text import judge_text
 from fonderie.licences.verdict import FREE_CONTENT, judge
-from fonderie.release import words
 from fonderie.release.attribution import Attribution
-from fonderie.release.licence_terms import UNREAD, identifiers, terms
-from fonderie.release.notices import AUTHORS_IN_FULL, NOTICES, licence_text, write_notices
+from fonderie.release.cards.licence_terms import UNREAD, identifiers, terms
+from fonderie.release.cards.notices import AUTHORS_IN_FULL, NOTICES, licence_text, write_notices
+from fonderie.release.writing import words
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,19 @@ import pytest
 from tests.evaluate.small import Build
 from tests.release.publishing import FILLED, dossier, final_dossier, headings
 
+from fonderie import release
 from fonderie.core.manifest import FileEntry
-from fonderie.release import people
-from fonderie.release.document import CATALOGUES, Page, catalogue, fields_of, typeset
-from fonderie.release.legal import GPAI_FLOPS, Dossier
-from fonderie.release.people import PEOPLE, write_for_people
-from fonderie.release.public_summary import RANGE_LARGE, RANGE_SMALL, write_public_summary
-from fonderie.release.publisher import COPYRIGHT, DOCUMENTS, FORM, SUMMARY, Publisher, gaps
+from fonderie.release.law import people
+from fonderie.release.law.people import PEOPLE, write_for_people
+from fonderie.release.law.public_summary import RANGE_LARGE, RANGE_SMALL, write_public_summary
+from fonderie.release.law.publisher import COPYRIGHT, DOCUMENTS, FORM, SUMMARY, Publisher, gaps
+from fonderie.release.law.shared import GPAI_FLOPS, Dossier
 from fonderie.release.records import Training
 from fonderie.release.survey import SourceSurvey
-from fonderie.release.words import LANGUAGES, Language
+from fonderie.release.writing.document import CATALOGUES, Page, catalogue, fields_of, typeset
+from fonderie.release.writing.words import LANGUAGES, Language
 
-SOURCE = Path(people.__file__).parent
+SOURCE = Path(release.__file__).parent
 SECTIONS = ("1", "1.1", "1.2", "1.3", "2", "2.1", "2.2", "2.2.1", "2.2.2", "2.3", "2.4", "2.5", "2.6", "3", "3.1", "3.2", "3.3")  # fmt: skip
 FORM_PARTS = ("General information", "Model properties", "Methods of distribution and licences", "Use",
     "Training process", "Data used for training, testing and validation", "Computational resources during training",
@@ -86,7 +87,7 @@ def test_typesetting_leaves_code_and_addresses_alone() -> None:
 
 
 def test_every_sentence_of_the_catalogues_is_used() -> None:
-    code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.glob("*.py"))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
     built = re.compile(r"^(?:range_|category_|form_)|^(?:free|restricted|unknown|dropped|edited)$")
     for name in CATALOGUES:
         unused = [
@@ -350,9 +351,9 @@ def test_the_same_dossier_gives_the_same_bytes(small: Build) -> None:
 
 
 def test_toml_of_the_catalogues_has_no_key_twice() -> None:
-    for path in (SOURCE / "catalogue").glob("*.toml"):
+    for path in (SOURCE / "writing" / "catalogue").glob("*.toml"):
         assert tomllib.loads(path.read_text(encoding="utf-8"))
-    assert {path.name for path in (SOURCE / "catalogue").iterdir()} == {
+    assert {path.name for path in (SOURCE / "writing" / "catalogue").iterdir()} == {
         f"{name}.{language}.toml" for name in CATALOGUES for language in LANGUAGES
     }
     assert (SUMMARY, FORM, COPYRIGHT) == DOCUMENTS

@@ -14,9 +14,9 @@ from markdown_it import MarkdownIt
 from tests.evaluate.small import Build
 from tests.release.publishing import FILLED, dossier, final_dossier, headings
 
-from fonderie.release.document import paragraphs
-from fonderie.release.legal import Dossier
-from fonderie.release.people import PEOPLE, write_for_people
+from fonderie.release.law.people import PEOPLE, write_for_people
+from fonderie.release.law.shared import Dossier
+from fonderie.release.writing.document import paragraphs
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from tests.release.publishing import FILLED
 
 from fonderie.core.errors import ReleaseError
-from fonderie.release import publisher as module
-from fonderie.release.publisher import (
+from fonderie.release.law import publisher as module
+from fonderie.release.law.publisher import (
     COPYRIGHT,
     DOCUMENTS,
     FORM,

@@ -9,7 +9,7 @@ from fonderie.core.machine import Machine
 from fonderie.release.account import account, branches
 from fonderie.release.attribution import attributions
 from fonderie.release.report import Report, build_report, gather, render, to_markdown
-from fonderie.release.tables import cell, quantity
+from fonderie.release.writing.tables import cell, quantity
 
 
 def report_of(small: Build, *calls: str) -> Report:

@@ -16,7 +16,7 @@ from fonderie.model.config import ModelConfig
 from fonderie.model.convert import to_huggingface
 from fonderie.model.names import huggingface_names
 from fonderie.model.transformer import Decoder
-from fonderie.release.tensors import open_tensors, unlike
+from fonderie.release.chain.tensors import open_tensors, unlike
 
 CONFIG = ModelConfig.from_depth(2, vocabulary=64, context=16, width=32, heads=4, kv_heads=2, head_size=8, hidden=48)
 

@@ -15,12 +15,12 @@ from fonderie.core.errors import ReleaseError
 from fonderie.core.step import Artifact
 from fonderie.core.store import Store
 from fonderie.evaluate.score import Score
-from fonderie.release.chain import check_lineage
+from fonderie.release.chain.manifests import check_lineage
 from fonderie.release.layout import ReleaseIndex
 from fonderie.release.report import gather
-from fonderie.release.training_charts import BINS, HEIGHT, WIDTH, Axis, Curve, Scale, chart, figure, stacked
-from fonderie.release.training_course import courses_of, ended_course, running_course
-from fonderie.release.training_report import Course, Scored, energy_words, training_report
+from fonderie.release.reports.course import courses_of, ended_course, running_course
+from fonderie.release.reports.training import Course, Scored, energy_words, training_report
+from fonderie.release.reports.training_charts import BINS, HEIGHT, WIDTH, Axis, Curve, Scale, chart, figure, stacked
 from fonderie.train.record.commitment import LogLine, read_log
 from fonderie.train.settings.stopping import Measurement
 from fonderie.train.view.mix import Mix, Stretch

@@ -8,7 +8,7 @@ from typing import Any
 from fonderie.audit.hub import HubModel
 from fonderie.audit.parse import ParseError, read_yaml, split_front_matter
 from fonderie.audit.target import Target, shorten
-from fonderie.release.findings import Evidence
+from fonderie.release.findings.openness import Evidence
 
 BODY_LIMIT_CHARS = 300_000
 SENTENCES_LIMIT = 5_000

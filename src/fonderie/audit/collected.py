@@ -12,7 +12,7 @@ from fonderie.audit.mof_framework import COMPONENTS, UNLICENSED
 from fonderie.audit.parse import ParseError, read_json
 from fonderie.audit.target import shorten
 from fonderie.audit.terms import Term, judge_tag
-from fonderie.release.findings import Level
+from fonderie.release.findings.openness import Level
 from fonderie.release.folder import plain
 
 _REPORT = re.compile(

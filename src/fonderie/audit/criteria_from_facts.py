@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fonderie.audit.facts import Component, ModelFacts
 from fonderie.licences.verdict import Verdict, judge
-from fonderie.release.findings import FINDINGS_ORDER, Criterion, Level, Outcome
+from fonderie.release.findings.openness import FINDINGS_ORDER, Criterion, Level, Outcome
 
 Osaid = Literal["pass", "relicense", "fail"]
 """`relicense`: all it asks for is there, under terms that are not open."""

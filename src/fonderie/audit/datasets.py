@@ -16,7 +16,7 @@ from fonderie.audit.rows import ENDINGS, row_licences
 from fonderie.audit.target import UnreadableError, shorten
 from fonderie.audit.terms import Term, judge_tag
 from fonderie.licences.verdict import Status, Verdict, identify
-from fonderie.release.findings import Evidence, Finding, Level, Outcome
+from fonderie.release.findings.openness import Evidence, Finding, Level, Outcome
 from fonderie.release.folder import plain
 
 SETS_LIMIT = 40

@@ -25,7 +25,7 @@ from fonderie.audit.washing import Contradiction, Facts, find_contradictions
 from fonderie.core.environment import installed_version
 from fonderie.core.errors import UsageError
 from fonderie.core.machine import Machine
-from fonderie.release.findings import Finding
+from fonderie.release.findings.openness import Finding
 from fonderie.release.folder import plain
 from fonderie.release.hashing import Hashing
 

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fonderie.core.errors import InputError
 from fonderie.licences.verdict import Verdict, judge
-from fonderie.release.findings import Level
+from fonderie.release.findings.openness import Level
 
 Extent = Literal["all", "part", "none", "unknown"]
 

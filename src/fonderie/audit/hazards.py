@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fonderie.audit.parse import ParseError, read_json
 from fonderie.audit.target import Target, UnreadableError, shorten
-from fonderie.release.findings import Evidence
+from fonderie.release.findings.openness import Evidence
 from fonderie.release.folder import plain
 
 SHOWN = 6

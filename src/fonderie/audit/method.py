@@ -13,7 +13,7 @@ from fonderie.audit.facts import Component, Extent
 from fonderie.audit.hazards import WEIGHTS, disguised, pickled
 from fonderie.audit.hub import Hub
 from fonderie.audit.target import UnreadableError
-from fonderie.release.findings import Evidence, Finding, Level, Outcome
+from fonderie.release.findings.openness import Evidence, Finding, Level, Outcome
 from fonderie.release.folder import plain
 
 CHECKPOINTS_NEEDED = 2

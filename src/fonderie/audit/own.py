@@ -16,8 +16,8 @@ from fonderie.core.errors import ReleaseError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import Manifest
 from fonderie.licences.verdict import Status, Verdict, judge
-from fonderie.release.chain import LockRecord
-from fonderie.release.findings import Evidence, Finding, Level, Outcome, openness_findings
+from fonderie.release.chain.manifests import LockRecord
+from fonderie.release.findings.openness import Evidence, Finding, Level, Outcome, openness_findings
 from fonderie.release.folder import JSON_LIMIT_BYTES, Folder
 from fonderie.release.hashing import Hashing
 from fonderie.release.layout import BUNDLE_VERSION, FORMAT, INDEX, MANIFESTS, ReleaseIndex

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fonderie.audit.report import CRITERIA, QUESTIONS, AuditReport
 from fonderie.core.files import write_atomically
-from fonderie.release.findings import Evidence
+from fonderie.release.findings.openness import Evidence
 
 TEMPLATE, STYLE = "audit.html.jinja", "audit.css.jinja"
 WORDS = {"pass": "Holds", "partial": "In part", "fail": "Fails", "unknown": "Unknown"}

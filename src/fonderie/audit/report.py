@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fonderie.audit.hazards import Hazard
 from fonderie.audit.washing import Contradiction
-from fonderie.release.findings import FINDINGS_ORDER, Criterion, Finding, Level, Outcome, overall
+from fonderie.release.findings.openness import FINDINGS_ORDER, Criterion, Finding, Level, Outcome, overall
 
 FORMAT = 1
 CRITERIA: tuple[Criterion, ...] = ("use", "data", "method")

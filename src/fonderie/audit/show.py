@@ -6,7 +6,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from fonderie.audit.report import CRITERIA, QUESTIONS, AuditReport
-from fonderie.release.findings import Finding
+from fonderie.release.findings.openness import Finding
 
 COLOURS = {"pass": "green", "partial": "yellow", "fail": "red", "unknown": "yellow"}
 EVIDENCE_SHOWN = 2

@@ -14,7 +14,7 @@ from typing import Literal
 
 from fonderie.core.digest import digest_bytes
 from fonderie.core.errors import ReleaseError, UsageError
-from fonderie.release.findings import Evidence
+from fonderie.release.findings.openness import Evidence
 from fonderie.release.folder import Folder, plain
 
 Kind = Literal["folder", "hub"]

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from fonderie.audit.cards import Card, Survey
 from fonderie.audit.parse import texts
 from fonderie.licences.verdict import Status, Verdict, identify, judge
-from fonderie.release.findings import Evidence, Finding, Level, Outcome
+from fonderie.release.findings.openness import Evidence, Finding, Level, Outcome
 from fonderie.release.folder import plain
 
 Kind = Literal["text", "tag", "policy", "gate", "statement", "notice"]

@@ -17,7 +17,7 @@ from fonderie.audit.parse import texts
 from fonderie.audit.target import UnreadableError
 from fonderie.audit.terms import Term, judge_tag
 from fonderie.core.errors import UsageError
-from fonderie.release.findings import Criterion, Evidence, Finding
+from fonderie.release.findings.openness import Criterion, Evidence, Finding
 from fonderie.release.folder import plain
 
 Severity = Literal["open-washing", "inconsistency"]

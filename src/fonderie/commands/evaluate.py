@@ -60,7 +60,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print_json([score.model_dump(mode="json") for score in scores])
         return 0
-    from fonderie.release.tables import laid_out, scores_table
+    from fonderie.release.writing.tables import laid_out, scores_table
 
     screen.print(laid_out(scores_table(scores)))
     if options.out:

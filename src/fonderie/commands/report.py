@@ -29,7 +29,7 @@ def add(verbs: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from fonderie.release.training_course import courses_of, has_ended
+    from fonderie.release.reports.course import courses_of, has_ended
 
     if (Path(options.recipe) / "release.json").is_file():
         raise UsageError(
@@ -61,7 +61,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _write(path: Path, recipe: str, courses: Any, refresh_seconds: int | None) -> None:
     from fonderie.core.files import write_atomically
-    from fonderie.release.training_report import training_report
+    from fonderie.release.reports.training import training_report
 
     page = training_report(recipe, courses, refresh_seconds=refresh_seconds)
     try:

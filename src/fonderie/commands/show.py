@@ -109,7 +109,7 @@ def _show_recipe(options: argparse.Namespace, *, looks: bool) -> int:
 
 def _write_html(artifacts: "Mapping[str, Artifact]", lock: Mapping[str, Any], options: argparse.Namespace) -> None:
     from fonderie.core.files import write_atomically
-    from fonderie.release.corpus_report import corpus_report
+    from fonderie.release.reports.corpus import corpus_report
 
     page = corpus_report(artifacts, lock, personal_data=options.with_personal_data)
     try:

@@ -32,8 +32,18 @@ from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.corpus.rights import admit
 from fonderie.licences.verdict import judge
 from fonderie.release.attribution import Attribution, attributions
+from fonderie.release.cards.notices import LICENCE_FILE, licence_text
 from fonderie.release.facts import Sample
-from fonderie.release.findings import overall
+from fonderie.release.findings.openness import overall
+from fonderie.release.law.publisher import FILE as PUBLISHER_FILE
+from fonderie.release.law.publisher import (
+    Publisher,
+    load_publisher,
+    refuse_strangers,
+    refuse_unfinished,
+    source_gaps,
+)
+from fonderie.release.law.shared import read_sources
 from fonderie.release.layout import (
     ATTRIBUTION,
     BUNDLE_VERSION,
@@ -47,22 +57,12 @@ from fonderie.release.layout import (
     is_training,
     manifest_name,
 )
-from fonderie.release.legal import read_sources
-from fonderie.release.notices import LICENCE_FILE, licence_text
 from fonderie.release.pages import ATTRIBUTIONS, SAMPLES, Contents, to_json, write_pages
-from fonderie.release.publisher import FILE as PUBLISHER_FILE
-from fonderie.release.publisher import (
-    Publisher,
-    load_publisher,
-    refuse_strangers,
-    refuse_unfinished,
-    source_gaps,
-)
 from fonderie.release.report import gather, report_of
+from fonderie.release.reports.course import READ
 from fonderie.release.survey import FILE as SURVEY_FILE
 from fonderie.release.survey import SURVEY, survey
 from fonderie.release.tombstones import copy_lists
-from fonderie.release.training_course import READ
 
 UNKNOWN = "unknown"
 """How a policy says that it accepts documents without a known licence."""

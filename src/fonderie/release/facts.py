@@ -18,9 +18,9 @@ from fonderie.core.placeholders import is_placeholder
 from fonderie.release.account import counted, document_files, reads_sources
 from fonderie.release.attribution import Attribution
 from fonderie.release.energy import Electricity, EnergyAccount
-from fonderie.release.findings import Finding
+from fonderie.release.findings.openness import Finding
+from fonderie.release.law.publisher import Publisher
 from fonderie.release.layout import ReleaseIndex, manifest_name
-from fonderie.release.publisher import Publisher
 from fonderie.release.records import Report, SourceReport
 
 DOCUMENTS = f"data/{FOLDER}/"

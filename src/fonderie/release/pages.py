@@ -13,24 +13,24 @@ from pydantic import TypeAdapter
 from fonderie.core.manifest import Manifest
 from fonderie.release.account import counted
 from fonderie.release.attribution import Attribution
-from fonderie.release.bill import BILL, write_bill
-from fonderie.release.card import CARDS, write_cards
-from fonderie.release.croissant import CROISSANT, write_croissant
-from fonderie.release.data_card import DATA_CARDS, write_data_cards
-from fonderie.release.document import catalogue
+from fonderie.release.cards.bill import BILL, write_bill
+from fonderie.release.cards.croissant import CROISSANT, write_croissant
+from fonderie.release.cards.data import DATA_CARDS, write_data_cards
+from fonderie.release.cards.model import CARDS, write_cards
+from fonderie.release.cards.notices import NOTICES, write_notices
 from fonderie.release.energy import account_energy
 from fonderie.release.facts import Facts, Sample
-from fonderie.release.findings import Finding, openness_findings
+from fonderie.release.findings.openness import Finding, openness_findings
+from fonderie.release.law.people import PEOPLE, write_for_people
+from fonderie.release.law.publisher import Publisher
+from fonderie.release.law.shared import Dossier
 from fonderie.release.layout import TRAINING_REPORT, ReleaseIndex
-from fonderie.release.legal import Dossier
-from fonderie.release.notices import NOTICES, write_notices
-from fonderie.release.people import PEOPLE, write_for_people
-from fonderie.release.publisher import Publisher
 from fonderie.release.records import Report
 from fonderie.release.report import call_names, report_of, to_markdown
+from fonderie.release.reports.course import ended_course
+from fonderie.release.reports.training import training_report
 from fonderie.release.survey import SourceSurvey
-from fonderie.release.training_course import ended_course
-from fonderie.release.training_report import training_report
+from fonderie.release.writing.document import catalogue
 
 PAGES = (
     *("report.json", "report.md", "ledger.json", "findings.json"),

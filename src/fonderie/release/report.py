@@ -11,9 +11,9 @@ from fonderie.core.step import Artifact
 from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.evaluate.gate import Gate, in_words
 from fonderie.evaluate.score import Score
-from fonderie.release import tables
 from fonderie.release.account import account, evaluations
 from fonderie.release.records import LineageEntry, Report, SourceReport, Training
+from fonderie.release.writing import tables
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

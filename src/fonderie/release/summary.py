@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from fonderie.evaluate.gate import in_words
-from fonderie.release.findings import Finding, overall
+from fonderie.release.findings.openness import Finding, overall
 from fonderie.release.gate import exposures, read_gate
 from fonderie.release.layout import INDEX
 from fonderie.release.report import FAILED_GATE, Report
-from fonderie.release.tables import laid_out, sources_table
+from fonderie.release.writing.tables import laid_out, sources_table
 
 _COLOURS = {"pass": "green", "partial": "yellow", "fail": "red", "unknown": "yellow"}
 _CRITERIA = {"use": "no restriction of use", "data": "data provided", "method": "method transparent"}

@@ -16,7 +16,8 @@ from fonderie.core.errors import ReleaseError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import FileEntry, Manifest, files_digest
 from fonderie.core.step import TOMBSTONES
-from fonderie.release.chain import (
+from fonderie.release.chain.links import Link, Walk
+from fonderie.release.chain.manifests import (
     LockRecord,
     check_copies,
     check_inputs,
@@ -25,9 +26,13 @@ from fonderie.release.chain import (
     check_manifests,
     describe_chain,
 )
+from fonderie.release.chain.walk import walk_links
 from fonderie.release.folder import Folder, is_safe_name, plain
 from fonderie.release.gate import gate_of, gate_problems
 from fonderie.release.hashing import Hashed, Hashing
+from fonderie.release.law.publisher import FILE as PUBLISHER_FILE
+from fonderie.release.law.publisher import Publisher, parse_publisher
+from fonderie.release.law.shared import final_problems
 from fonderie.release.layout import (
     ATTRIBUTION,
     BUNDLE_VERSION,
@@ -43,16 +48,11 @@ from fonderie.release.layout import (
     manifest_name,
     numbered,
 )
-from fonderie.release.legal import final_problems
-from fonderie.release.links import Link, Walk
 from fonderie.release.pages import ATTRIBUTIONS, PAGES, SAMPLES, Contents, write_pages
-from fonderie.release.publisher import FILE as PUBLISHER_FILE
-from fonderie.release.publisher import Publisher, parse_publisher
+from fonderie.release.reports.course import READ
 from fonderie.release.survey import FILE as SURVEY_FILE
 from fonderie.release.survey import SURVEY
 from fonderie.release.tombstones import check_lists
-from fonderie.release.training_course import READ
-from fonderie.release.walk import walk_links
 
 Model = TypeVar("Model", bound=BaseModel)
 

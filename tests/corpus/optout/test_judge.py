@@ -15,7 +15,7 @@ from fonderie.core.ledger import Entry
 from fonderie.corpus.optout.evidence import INDEX, RAW, SITE_FILES, Evidence, Kind, Record, as_line, raw_path
 from fonderie.corpus.optout.judge import Judge, Treatments, Verdict
 from fonderie.corpus.optout.step import NOT_CONCERNED, OptOutParameters, optout
-from fonderie.release.legal import _OPT_OUT
+from fonderie.release.law.shared import _OPT_OUT
 
 SITE = "https://exemple.fr"
 PAGE = f"{SITE}/contes/loup"

@@ -13,7 +13,9 @@ from typing import Any
 from fonderie.core.manifest import FileEntry, Manifest
 from fonderie.licences.verdict import judge
 from fonderie.release.account import counted, document_files, generates, reads_sources
-from fonderie.release.finding import (
+from fonderie.release.chain.published import Published, documents, restrictions
+from fonderie.release.findings.base import base_findings
+from fonderie.release.findings.finding import (
     EVIDENCE_SHOWN,
     FINDINGS_ORDER,
     Criterion,
@@ -24,10 +26,8 @@ from fonderie.release.finding import (
     Outcome,
     evidence_in,
 )
-from fonderie.release.findings_base import base_findings
-from fonderie.release.findings_method import method_findings
+from fonderie.release.findings.method import method_findings
 from fonderie.release.layout import manifest_name
-from fonderie.release.published import Published, documents, restrictions
 from fonderie.release.records import Report, SourceReport
 from fonderie.release.report import relaxed
 

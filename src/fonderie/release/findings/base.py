@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from fonderie.core.manifest import Manifest
 from fonderie.licences.verdict import judge
-from fonderie.release.finding import Files, Finding, Outcome, evidence_in
+from fonderie.release.findings.finding import Files, Finding, Outcome, evidence_in
 from fonderie.release.layout import manifest_name
 
 IMPORT = "model.import"

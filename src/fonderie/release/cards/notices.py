@@ -7,13 +7,13 @@ And LICENSE: the text of the licence of the weights.
 
 from dataclasses import dataclass
 
-from fonderie.release import words
 from fonderie.release.attribution import Attribution
+from fonderie.release.cards.licence_terms import Terms, identifiers, terms
 from fonderie.release.facts import Facts
-from fonderie.release.licence_terms import Terms, identifiers, terms
 from fonderie.release.records import SourceReport
-from fonderie.release.templating import render
-from fonderie.release.words import LANGUAGES, Language
+from fonderie.release.writing import words
+from fonderie.release.writing.templating import render
+from fonderie.release.writing.words import LANGUAGES, Language
 
 NOTICES = ("NOTICE.md", "NOTICE.fr.md")
 LICENCE_FILE = "LICENSE"

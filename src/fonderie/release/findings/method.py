@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from fonderie.core.manifest import Manifest
 from fonderie.release.account import also_trained_on
-from fonderie.release.finding import EVIDENCE_SHOWN, Files, Finding, evidence_in
+from fonderie.release.chain.published import checkpoint_names, checkpoints, tokens, trainings
+from fonderie.release.findings.finding import EVIDENCE_SHOWN, Files, Finding, evidence_in
 from fonderie.release.layout import TRAINING, checkpoint_files, manifest_name
-from fonderie.release.published import checkpoint_names, checkpoints, tokens, trainings
 from fonderie.release.records import Report
 from fonderie.train.record.commitment import COMMITMENT, LOG
 

@@ -3,16 +3,16 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fonderie.release import words
-from fonderie.release.tables import cell, one_line, quantity
-from fonderie.release.words import Language
+from fonderie.release.writing import words
+from fonderie.release.writing.tables import cell, one_line, quantity
+from fonderie.release.writing.words import Language
 
 if TYPE_CHECKING:
     import jinja2
 
 
 def render(template: str, language: Language, **values: Any) -> str:
-    """The text of a template of release/templates; an undefined name is an error, never a blank."""
+    """The text of a template of release/writing/templates; an undefined name is an error, never a blank."""
     return _environment(language).get_template(template).render(language=language, **values)
 
 
@@ -20,7 +20,7 @@ def _environment(language: Language) -> "jinja2.Environment":
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fonderie.release"),
+        loader=jinja2.PackageLoader("fonderie.release.writing"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -5,10 +5,10 @@ What the provider does is theirs to say; beside each statement stands what the b
 
 from collections import Counter
 
-from fonderie.release.document import Page
-from fonderie.release.legal import Dossier, contact_details, licence_gate, opening, opt_out_evidence
-from fonderie.release.publisher import COPYRIGHT
-from fonderie.release.words import Language
+from fonderie.release.law.publisher import COPYRIGHT
+from fonderie.release.law.shared import Dossier, contact_details, licence_gate, opening, opt_out_evidence
+from fonderie.release.writing.document import Page
+from fonderie.release.writing.words import Language
 
 
 def write_copyright_policy(dossier: Dossier, language: Language) -> Page:

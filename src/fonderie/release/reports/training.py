@@ -12,9 +12,9 @@ from typing import Any
 
 from fonderie.core.progress import in_words
 from fonderie.evaluate.score import Score
-from fonderie.release.corpus_charts import STYLE
-from fonderie.release.html import standing_alone
-from fonderie.release.training_charts import CHART_STYLE, COLOURS, Axis, Curve, chart, figure, stacked
+from fonderie.release.reports.corpus_charts import STYLE
+from fonderie.release.reports.training_charts import CHART_STYLE, COLOURS, Axis, Curve, chart, figure, stacked
+from fonderie.release.writing.html import standing_alone
 from fonderie.train.record.commitment import LogLine
 from fonderie.train.settings.stopping import Measurement
 from fonderie.train.view.mix import Mix

@@ -13,12 +13,12 @@ from fonderie.core.digest import short
 from fonderie.core.step import Artifact
 from fonderie.corpus.hold_out import HELD_OUT, NOT_HELD_OUT
 from fonderie.licences.verdict import judge
-from fonderie.release.corpus_charts import STYLE, Bar, bars, histogram, key_before_after
-from fonderie.release.corpus_examples import EXAMPLES_STYLE, examples_of, masked
-from fonderie.release.corpus_shares import Shares, ends, lengths_from_to, measure
-from fonderie.release.html import standing_alone
 from fonderie.release.records import Report, SourceReport
 from fonderie.release.report import build_report
+from fonderie.release.reports.corpus_charts import STYLE, Bar, bars, histogram, key_before_after
+from fonderie.release.reports.corpus_examples import EXAMPLES_STYLE, examples_of, masked
+from fonderie.release.reports.corpus_shares import Shares, ends, lengths_from_to, measure
+from fonderie.release.writing.html import standing_alone
 from fonderie.trace.examples import as_it_is
 
 REASONS_DRAWN = 25

@@ -1,9 +1,8 @@
 """All links of a release, from the weights to the sources, in their order."""
 
-from fonderie.release.document_links import check_documents, check_sources
-from fonderie.release.layout import BASE, CHECKPOINTS, DOCUMENTS, TOKENS, TRAINING
-from fonderie.release.links import Link, Walk, link
-from fonderie.release.training_links import (
+from fonderie.release.chain.documents import check_documents, check_sources
+from fonderie.release.chain.links import Link, Walk, link
+from fonderie.release.chain.training import (
     OF_OTHERS,
     WEIGHTS,
     check_base,
@@ -13,6 +12,7 @@ from fonderie.release.training_links import (
     check_of_others,
     check_weights,
 )
+from fonderie.release.layout import BASE, CHECKPOINTS, DOCUMENTS, TOKENS, TRAINING
 from fonderie.train.record.commitment import COMMITMENT, LOG
 
 LINKS = (

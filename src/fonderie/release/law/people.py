@@ -8,16 +8,16 @@ documents/index.{en,fr}.html                           where to find all that a 
 
 from collections.abc import Callable, Iterable
 
-from fonderie.release.copyright_policy import write_copyright_policy
-from fonderie.release.document import Page
-from fonderie.release.documentation_form import write_documentation_form
-from fonderie.release.html import to_html
+from fonderie.release.law.copyright_policy import write_copyright_policy
+from fonderie.release.law.documentation_form import write_documentation_form
+from fonderie.release.law.public_summary import write_public_summary
+from fonderie.release.law.publisher import COPYRIGHT, DOCUMENTS, FILE, FORM, SUMMARY, DocumentName
+from fonderie.release.law.shared import Dossier, waiting_notice
 from fonderie.release.layout import INDEX, TRAINING_REPORT
-from fonderie.release.legal import Dossier, waiting_notice
-from fonderie.release.public_summary import write_public_summary
-from fonderie.release.publisher import COPYRIGHT, DOCUMENTS, FILE, FORM, SUMMARY, DocumentName
-from fonderie.release.tables import cell
-from fonderie.release.words import LANGUAGES, Language
+from fonderie.release.writing.document import Page
+from fonderie.release.writing.html import to_html
+from fonderie.release.writing.tables import cell
+from fonderie.release.writing.words import LANGUAGES, Language
 
 FOLDER = "documents"
 _WRITERS: dict[DocumentName, Callable[[Dossier, Language], Page]] = {

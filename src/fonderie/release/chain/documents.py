@@ -13,9 +13,9 @@ from fonderie.core.errors import FonderieError
 from fonderie.core.manifest import FileEntry, Manifest
 from fonderie.core.step import TOMBSTONES
 from fonderie.release.account import counted, reads_sources, upstream
+from fonderie.release.chain.links import Outcome, Walk
+from fonderie.release.chain.training import LEFT_OUT
 from fonderie.release.layout import DOCUMENTS, manifest_name, tokens_folder
-from fonderie.release.links import Outcome, Walk
-from fonderie.release.training_links import LEFT_OUT
 from fonderie.tokens.pieces import UnknownStyleError
 from fonderie.tokens.spelling import Spelling, has_our_borders
 from fonderie.tokens.tokenizer import SETTINGS, borders_in

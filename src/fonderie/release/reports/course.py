@@ -14,7 +14,7 @@ from fonderie.core.step import Artifact
 from fonderie.core.store import Store
 from fonderie.evaluate.score import Score
 from fonderie.release.layout import is_training
-from fonderie.release.training_report import Course, Scored, facts_of
+from fonderie.release.reports.training import Course, Scored, facts_of
 from fonderie.train.record.commitment import LOG, LogLine, read_log
 from fonderie.train.seen import DERIVED
 from fonderie.train.settings.stopping import VALIDATION, read_measurements

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from fonderie.evaluate.score import ALL, Score
 from fonderie.evaluate.verdict import Verdict
-from fonderie.release.tables import quantity
+from fonderie.release.writing.tables import quantity
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
@@ -21,7 +21,7 @@ _PERSONAL = "personal data: "
 @cache
 def catalogue() -> dict[str, dict[str, dict[str, str]]]:
     """Sections, entries, languages."""
-    text = (files("fonderie.release") / "templates" / "words.toml").read_text(encoding="utf-8")
+    text = (files("fonderie.release.writing") / "templates" / "words.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from fonderie.core.digest import digest_json
+from fonderie.release.chain.links import Outcome, Walk
+from fonderie.release.chain.tensors import open_tensors, unlike
 from fonderie.release.layout import BASE, CHECKPOINTS, TRAINING, tokens_folder
-from fonderie.release.links import Outcome, Walk
-from fonderie.release.tensors import open_tensors, unlike
 from fonderie.tokens.conversation import BOS, EOS, SPECIAL_TOKENS
 from fonderie.train.data.batch import batch_hash
 from fonderie.train.record.commitment import (
@@ -44,7 +44,7 @@ def check_weights(walk: Walk) -> Outcome:
     if name not in walk.folder.files and not checkpoint_steps(walk):
         return Outcome("the training kept no checkpoint", checked=False)
     if isinstance(walk.parameters, ContinueParameters) and walk.parameters.lora is not None:
-        from fonderie.release.adapter_link import check_adapter
+        from fonderie.release.chain.adapter import check_adapter
 
         return check_adapter(walk, name)
     with open_tensors(walk.path(WEIGHTS)) as weights, open_tensors(walk.path(name)) as checkpoint:

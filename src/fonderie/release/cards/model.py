@@ -8,17 +8,17 @@ from typing import Any
 
 from fonderie.evaluate.gate import in_words
 from fonderie.evaluate.score import ALL, Score
-from fonderie.release import words
 from fonderie.release.attribution import Attribution
+from fonderie.release.cards.hub_terms import hub_licence, slug
 from fonderie.release.energy import JOULES_PER_KWH, emissions_grams
 from fonderie.release.facts import Facts
-from fonderie.release.findings import overall
-from fonderie.release.findings_base import base_names
+from fonderie.release.findings.base import base_names
+from fonderie.release.findings.openness import overall
 from fonderie.release.gate import gate_of
-from fonderie.release.hub_terms import hub_licence, slug
 from fonderie.release.records import Report, Training
 from fonderie.release.report import relaxed
-from fonderie.release.tables import (
+from fonderie.release.writing import words
+from fonderie.release.writing.tables import (
     about,
     cell,
     figure,
@@ -28,8 +28,8 @@ from fonderie.release.tables import (
     sources_table,
     training_table,
 )
-from fonderie.release.templating import render
-from fonderie.release.words import LANGUAGES, Language
+from fonderie.release.writing.templating import render
+from fonderie.release.writing.words import LANGUAGES, Language
 
 CARDS = ("README.md", "README.fr.md")
 AUTHORS_SHOWN = 12

@@ -7,8 +7,8 @@ from the sources and what the publisher says of them; while a source is undescri
 from collections import Counter
 from collections.abc import Sequence
 
-from fonderie.release.document import Page
-from fonderie.release.legal import (
+from fonderie.release.law.publisher import SUMMARY, Category
+from fonderie.release.law.shared import (
     Dossier,
     contact_details,
     language_names,
@@ -18,10 +18,10 @@ from fonderie.release.legal import (
     reasons_rows,
     sources_rows,
 )
-from fonderie.release.publisher import SUMMARY, Category
 from fonderie.release.records import SourceReport
-from fonderie.release.tables import cell
-from fonderie.release.words import Language, personal_kinds
+from fonderie.release.writing.document import Page
+from fonderie.release.writing.tables import cell
+from fonderie.release.writing.words import Language, personal_kinds
 
 # Template, section 1.3: ranges for text.
 RANGE_SMALL, RANGE_LARGE = 10**9, 10**13

@@ -11,12 +11,12 @@ from typing import Any
 
 from fonderie.core.document import SCHEMA
 from fonderie.core.manifest import FileEntry, Manifest
-from fonderie.release.data_card import UNREADABLE_ELSEWHERE, data_licences, personal_data, treatments
+from fonderie.release.cards.data import UNREADABLE_ELSEWHERE, data_licences, personal_data, treatments
+from fonderie.release.cards.licence_terms import Terms
+from fonderie.release.cards.notices import AUTHORS_IN_FULL
 from fonderie.release.facts import DOCUMENTS, Facts
-from fonderie.release.licence_terms import Terms
-from fonderie.release.notices import AUTHORS_IN_FULL
 from fonderie.release.records import SourceReport
-from fonderie.release.words import word
+from fonderie.release.writing.words import word
 
 CROISSANT = "croissant.json"
 VERSION = "http://mlcommons.org/croissant/1.1"

@@ -13,10 +13,10 @@ from functools import cache
 from importlib.resources import files
 
 from fonderie.core.placeholders import is_placeholder
-from fonderie.release import words
-from fonderie.release.publisher import FILE, Words
-from fonderie.release.tables import Column, Table, cell, markdown_table
-from fonderie.release.words import Language
+from fonderie.release.law.publisher import FILE, Words
+from fonderie.release.writing import words
+from fonderie.release.writing.tables import Column, Table, cell, markdown_table
+from fonderie.release.writing.words import Language
 
 CATALOGUES = ("common", "public-summary", "model-documentation-form", "copyright-policy", "index")
 
@@ -58,7 +58,7 @@ _ADDRESS = re.compile(r"https?://[^\s<>]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 @cache
 def catalogue(name: str, language: Language) -> Mapping[str, str]:
     """The sentences of one document in one language, by key; French is typeset as French is printed."""
-    text = (files("fonderie.release") / "catalogue" / f"{name}.{language}.toml").read_text(encoding="utf-8")
+    text = (files("fonderie.release.writing") / "catalogue" / f"{name}.{language}.toml").read_text(encoding="utf-8")
     entries: dict[str, str] = tomllib.loads(text)
     return {key: typeset(value) for key, value in entries.items()} if language == "fr" else entries
 

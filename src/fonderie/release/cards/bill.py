@@ -11,14 +11,14 @@ from typing import Any
 
 from fonderie.evaluate.score import ALL
 from fonderie.release.account import packed
-from fonderie.release.bill_elements import AGENT, Elements
-from fonderie.release.card import credit_text, energy_sentences
-from fonderie.release.data_card import Treatment, personal_data, treatments
+from fonderie.release.cards.bill_elements import AGENT, Elements
+from fonderie.release.cards.data import Treatment, personal_data, treatments
+from fonderie.release.cards.model import credit_text, energy_sentences
+from fonderie.release.cards.notices import AUTHORS_IN_FULL
 from fonderie.release.facts import Facts
-from fonderie.release.notices import AUTHORS_IN_FULL
 from fonderie.release.records import SourceReport, Training
-from fonderie.release.tables import about, figure
-from fonderie.release.words import known
+from fonderie.release.writing.tables import about, figure
+from fonderie.release.writing.words import known
 
 BILL = "bill-of-materials.spdx.json"
 PROFILES = ("core", "software", "simpleLicensing", "ai", "dataset")

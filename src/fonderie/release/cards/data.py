@@ -11,13 +11,13 @@ from typing import Any
 
 from fonderie.core.document import SCHEMA
 from fonderie.core.manifest import Manifest
-from fonderie.release import words
 from fonderie.release.account import branches, counted, upstream
+from fonderie.release.cards.hub_terms import hub_licence, size_class, slug
+from fonderie.release.cards.licence_terms import Terms, terms
 from fonderie.release.facts import Facts
-from fonderie.release.hub_terms import hub_licence, size_class, slug
-from fonderie.release.licence_terms import Terms, terms
-from fonderie.release.templating import render
-from fonderie.release.words import LANGUAGES, Language
+from fonderie.release.writing import words
+from fonderie.release.writing.templating import render
+from fonderie.release.writing.words import LANGUAGES, Language
 
 DATA_CARDS = ("data/README.md", "data/README.fr.md")
 _TEMPLATES: dict[Language, str] = {"en": "data.md.jinja", "fr": "data.fr.md.jinja"}

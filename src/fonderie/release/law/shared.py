@@ -10,10 +10,8 @@ from functools import cached_property
 from fonderie.core.hub_files import is_from_hub
 from fonderie.core.manifest import Manifest
 from fonderie.release.account import reads_sources
-from fonderie.release.document import Page
 from fonderie.release.facts import Facts
-from fonderie.release.layout import INDEX, ReleaseIndex
-from fonderie.release.publisher import (
+from fonderie.release.law.publisher import (
     FILE,
     GAP_WORDS,
     Category,
@@ -22,10 +20,12 @@ from fonderie.release.publisher import (
     gaps,
     source_gaps,
 )
+from fonderie.release.layout import INDEX, ReleaseIndex
 from fonderie.release.records import Report, SourceReport
 from fonderie.release.report import relaxed
 from fonderie.release.survey import SourceSurvey
-from fonderie.release.tables import cell
+from fonderie.release.writing.document import Page
+from fonderie.release.writing.tables import cell
 
 # Guidelines of the Commission on the scope of the obligations for providers of general-purpose AI models
 # (C(2025) 7719), point 17: indicative, and only above it.

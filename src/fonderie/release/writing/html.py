@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fonderie.release.words import Language
+from fonderie.release.writing.words import Language
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

@@ -9,19 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from fonderie.core.manifest import Manifest
 from fonderie.licences.verdict import judge
 from fonderie.release.account import also_trained_on, counted, upstream
-from fonderie.release.document import Page
-from fonderie.release.legal import (
+from fonderie.release.law.public_summary import dependencies
+from fonderie.release.law.publisher import FORM, SUMMARY
+from fonderie.release.law.shared import (
     Dossier,
     contact_details,
     language_names,
     opening,
     reasons_rows,
 )
-from fonderie.release.public_summary import dependencies
-from fonderie.release.publisher import FORM, SUMMARY
 from fonderie.release.records import SourceReport, Training
-from fonderie.release.tables import cell
-from fonderie.release.words import Language
+from fonderie.release.writing.document import Page
+from fonderie.release.writing.tables import cell
+from fonderie.release.writing.words import Language
 
 AUTHENTIC = ("model.safetensors", "config.json", "tokenizer.json")
 """What a client loads: the hashes that say whether a copy is this model."""

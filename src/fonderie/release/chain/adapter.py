@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from fonderie.model.config import ForeignConfig
 from fonderie.model.names import FOREIGN, foreign_head, foreign_prefix, huggingface_names
-from fonderie.release.links import Outcome, Walk
-from fonderie.release.tensors import TensorFile, open_tensors
+from fonderie.release.chain.links import Outcome, Walk
+from fonderie.release.chain.tensors import TensorFile, open_tensors
 from fonderie.train.settings.lora import ADAPTER
 
 FILE = f"{ADAPTER}/adapter_model.safetensors"

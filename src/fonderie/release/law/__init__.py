@@ -1,0 +1,1 @@
+"""What the law asks for: public summary, documentation form, copyright policy, and who publishes."""

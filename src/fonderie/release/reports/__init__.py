@@ -1,0 +1,1 @@
+"""Reports with plots, each one HTML page that opens without a network."""
