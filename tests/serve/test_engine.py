@@ -8,7 +8,7 @@ from tests.serve.asking import desk, prompt
 from fonderie.model.config import ModelConfig
 from fonderie.model.generate import generate
 from fonderie.model.transformer import Decoder
-from fonderie.serve.engine.engine import QueueFullError
+from fonderie.serve.engine.engine import Load, QueueFullError
 from fonderie.serve.engine.grammar import json_grammar
 from fonderie.serve.engine.request import Finished, PromptRead, Request, Sampling
 
@@ -252,3 +252,25 @@ def test_no_two_engines_give_the_same_number(model, tokenizer):
         assert len(set(numbers)) == 4
         for at, number in zip((one, other, one, other), numbers, strict=True):
             assert at.wait(number).end.reason == "length"
+
+
+def test_the_wait_in_line_is_told_from_the_last_answers(model, tokenizer):
+    ids = prompt(tokenizer, QUESTION)
+    with desk(model, tokenizer, batch=1) as at:
+        assert at.engine.load().seconds_before(0) is None, "nothing has ended yet"
+        at.ask(*(Request(ids, 40) for _ in range(3)))
+        first = at.engine.submit(Request(ids, 200))
+        at.wait(first, PromptRead)
+        waiting = [at.engine.submit(Request(ids, 1)) for _ in range(3)]
+        load = at.engine.load()
+        assert load.seconds_each > 0
+        assert load.seconds_before(1) == pytest.approx(2 * load.seconds_before(0)) == pytest.approx(2 * load.seconds_each)
+        at.engine.cancel(first)
+        for number in waiting:
+            at.wait(number)
+
+
+def test_of_answers_side_by_side_one_ends_sooner():
+    load = Load(4, 8, 0, 0, 0, 0, 0.0, seconds_each=8.0)
+    assert [load.seconds_before(place) for place in (0, 3)] == [2.0, 8.0]
+    assert Load(0, 0, 0, 0, 0, 0, 0.0, seconds_each=8.0).seconds_before(0) == 8.0

@@ -154,8 +154,8 @@ def test_what_warns_and_what_is_counted():
         ("fox", "after"): 1,
         ("colour", "after"): 1,
     }
-    assert guards.message("fire", "fr") == "Pas de feu."
-    assert guards.message("fire", "de") == "No fire."
+    assert guards.messages("fire") == {"fr": "Pas de feu.", "en": "No fire."}
+    assert guards.messages("colour") == {}
 
 
 class Broken(OutputFilter):

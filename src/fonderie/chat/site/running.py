@@ -5,6 +5,7 @@ the end. Whoever asks for one must hold its name, which nobody can guess, and be
 """
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from fonderie.serve.answers import Asked, Spent
 from fonderie.serve.api.errors import ApiError
 from fonderie.serve.api.generating import Choice, asked, taken
 from fonderie.serve.engine.request import Finished, Piece, Request
+from fonderie.serve.guards.guards import Guards
 from fonderie.serve.served import Served
 
 POSITION_SECONDS = 0.5
@@ -60,6 +62,8 @@ class Run:
     answers: Asked
     pieces: list[str] = field(default_factory=list)
     position: int | None = None
+    seconds: float | None = None
+    """About how long it will be in line; None if nobody knows."""
     last: Update | None = None
     """Its end, once it has ended."""
     finished: Finished | None = None
@@ -101,13 +105,21 @@ class Run:
                 return
             elif self.position != position:
                 position = self.position
-                yield Update("waiting", {"position": position})
+                seconds = None if self.seconds is None else math.ceil(self.seconds)
+                yield Update("waiting", {"position": position, "seconds": seconds})
             else:
                 try:
                     async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                         await self._changed.wait()
                 except TimeoutError:
                     yield None
+
+
+def _notices(guards: Guards, end: Finished | None) -> dict[str, Any]:
+    """What the guards tell people of an answer, each notice by language."""
+    names = [] if end is None else [*end.warnings, *([end.blocked_by] if end.blocked_by else [])]
+    found = [dict(guards.messages(name)) for name in names if guards.messages(name)]
+    return {"notices": found} if found else {}
 
 
 class Runs:
@@ -140,9 +152,9 @@ class Runs:
         async with AsyncExitStack() as stack:
             answers = await stack.enter_async_context(asked(served, list(requests), spent))
             run = Run(secrets.token_urlsafe(24), owner, answers)
-            run.position = answers.position
+            run.position, run.seconds = answers.position, answers.seconds_to_wait
             # From here the task leaves the block, and not this function.
-            task = asyncio.create_task(self._answer(run, stack.pop_all(), at_end))
+            task = asyncio.create_task(self._answer(run, stack.pop_all(), at_end, served.guards))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._runs[run.id] = run
@@ -161,7 +173,7 @@ class Runs:
             run.readers -= 1
             self._leave_alone(run)
 
-    async def _answer(self, run: Run, stack: AsyncExitStack, at_end: AtEnd) -> None:
+    async def _answer(self, run: Run, stack: AsyncExitStack, at_end: AtEnd, guards: Guards) -> None:
         choice = Choice()
         code = "internal_error"
         try:
@@ -169,13 +181,14 @@ class Runs:
                 async for item in taken(run.answers, [choice], POSITION_SECONDS):
                     if item is not None and isinstance(item[1], Piece) and item[1].text:
                         run.pieces.append(item[1].text)
-                    run.position = run.answers.position
+                    run.position, run.seconds = run.answers.position, run.answers.seconds_to_wait
                     run.wake()
             code = ""
         except ApiError as error:
             code = "" if run.stopped else error.code
         finally:
-            self._finish(run, choice.end, code, {} if code else at_end(run.text))
+            more = {} if code else {**at_end(run.text), **_notices(guards, choice.end)}
+            self._finish(run, choice.end, code, more)
 
     def _finish(self, run: Run, end: Finished | None, code: str, more: Mapping[str, Any]) -> None:
         run.position, run.finished, run.ended_at = None, end, time.time()

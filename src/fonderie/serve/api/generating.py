@@ -1,6 +1,7 @@
 """From a request's fields to the engine's requests, and from its events to choices."""
 
 import json
+import math
 import secrets
 import time
 import uuid
@@ -12,7 +13,7 @@ from typing import Any
 from fonderie.serve.answers import Asked, Spent
 from fonderie.serve.api.errors import ApiError, bad, busy, closed
 from fonderie.serve.api.fields import Generating, ResponseFormat
-from fonderie.serve.backend import NotSupportedError
+from fonderie.serve.backend import Backend, NotSupportedError
 from fonderie.serve.engine.engine import QueueFullError
 from fonderie.serve.engine.grammar import ANY_OBJECT, json_grammar
 from fonderie.serve.engine.request import Event, Fault, Finished, Piece, PromptRead, Request, Sampling, TokenLogprob
@@ -20,6 +21,8 @@ from fonderie.serve.guards.filtered import filters_for
 from fonderie.serve.served import Served, seed_of
 
 KEEP_ALIVE_SECONDS = 15.0
+LONGEST_RETRY_SECONDS = 120
+"""When a client may come back that was turned away, at the latest."""
 AWAY_SECONDS = 5
 """After which to try again when an upstream does not answer."""
 
@@ -174,12 +177,16 @@ def _bias(given: dict[str, float], vocabulary: int) -> dict[int, float]:
 
 
 @contextmanager
-def engine_errors() -> Iterator[None]:
+def engine_errors(engine: Backend) -> Iterator[None]:
     """What the engine refuses, as a client understands it."""
     try:
         yield
     except QueueFullError as error:
-        raise busy("too many requests are waiting; try again in a moment") from error
+        load = engine.load()
+        seconds = load.seconds_before(load.waiting)
+        # In line with everybody who waits now; bounded, as it is a guess.
+        wait = 5 if seconds is None else min(max(1, math.ceil(seconds)), LONGEST_RETRY_SECONDS)
+        raise busy(f"too many requests are waiting; try again in {wait} s", wait) from error
     except RuntimeError as error:
         raise closed(f"{error}; try again later") from error
     except NotSupportedError as error:
@@ -196,7 +203,7 @@ async def asked(served: Served, requests: list[Request], spent: Spent) -> AsyncI
     """
     filters = await filters_for(served.guards, served.tokenizer, requests)
     async with AsyncExitStack() as stack:
-        with engine_errors():
+        with engine_errors(served.engine):
             answers = await stack.enter_async_context(served.answers.ask(served.engine, requests, spent))
         answers.filters = filters
         yield answers

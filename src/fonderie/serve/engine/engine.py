@@ -19,6 +19,7 @@ import torch
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.transformer import Decoder
 from fonderie.serve.engine.grammar import Matcher
+from fonderie.serve.engine.pace import Pace
 from fonderie.serve.engine.prefix import PrefixCache
 from fonderie.serve.engine.request import NUMBERS, Capability, Event, Finished, Request
 from fonderie.serve.engine.running import Running
@@ -70,6 +71,16 @@ class Load:
     rounds: int
     busy_seconds: float
     """Time spent on rounds, as opposed to waiting for something to do."""
+    seconds_each: float | None = None
+    """What the last answers took, from their beginning to their end; None before any has ended."""
+
+    def seconds_before(self, place: int) -> float | None:
+        """About how long who has so many before them in line will wait; None if there is nothing to tell it by.
+
+        As long as a line is there, one of `running` answers ends every `seconds_each` / `running` seconds (Little,
+        Operations Research 9, 1961), and `place` + 1 must end. Measured on the last answers, under the load then.
+        """
+        return None if self.seconds_each is None else (place + 1) * self.seconds_each / max(1, self.running)
 
 
 class Engine:
@@ -100,6 +111,7 @@ class Engine:
         self._running: list[Running] = []
         self._counts = dict.fromkeys(("prompt_tokens", "answer_tokens", "cached_tokens", "rounds"), 0)
         self._busy = 0.0
+        self._pace = Pace()
         self.failure: str | None = None
         """What ended the engine, if anything did; nothing is answered from then on."""
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -142,7 +154,13 @@ class Engine:
     def load(self) -> Load:
         """What there is to do, and what has been done."""
         with self._changed:
-            return Load(len(self._running), len(self._waiting), **self._counts, busy_seconds=self._busy)
+            return Load(
+                len(self._running),
+                len(self._waiting),
+                **self._counts,
+                busy_seconds=self._busy,
+                seconds_each=self._pace.each,
+            )
 
     async def problem(self) -> str | None:
         """What ended it, if anything did."""
@@ -191,6 +209,9 @@ class Engine:
         events = [*ended, *((running.number, event) for running in self._running for event in running.events)]
         with self._changed:
             for running in self._running:
+                end = running.events[-1] if running.events else None
+                if isinstance(end, Finished) and end.reason in ("stop", "length"):
+                    self._pace.add(time.monotonic() - running.begun)
                 running.events.clear()
                 if running.done:
                     self._counts["prompt_tokens"] += len(running.request.prompt)

@@ -1,5 +1,6 @@
 """One request on its way through the engine: what has been read, said, shown."""
 
+import time
 from dataclasses import dataclass, field
 
 import torch
@@ -29,6 +30,8 @@ class Running:
     events: list[Event] = field(default_factory=list)
     """Not delivered yet."""
     done: bool = False
+    begun: float = field(default_factory=time.monotonic)
+    """When it got its slot, on the monotonic clock."""
     _writer: Writer = field(init=False)
     _logprobs: list[TokenLogprob] = field(default_factory=list)
     """Of tokens whose text is not out yet."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fonderie.serve.api.errors import ApiError
@@ -17,12 +17,12 @@ INLINE_TOKENS = 512
 class ContentPolicyError(ApiError):
     """A question that a guard blocks; its category is in the error, its text is not."""
 
-    def __init__(self, category: str) -> None:
+    def __init__(self, category: str, messages: Mapping[str, str]) -> None:
         super().__init__(
             400, f"this service does not answer this: its guards found {category}", code="content_policy"
         )
         self.category = category
-        self.more = {"category": category}
+        self.more = {"category": category, **({"messages": dict(messages)} if messages else {})}
 
 
 async def filters_for(guards: Guards, tokenizer: Tokenizer, requests: Sequence[Request]) -> list["EventFilter"]:
@@ -47,7 +47,7 @@ async def filters_for(guards: Guards, tokenizer: Tokenizer, requests: Sequence[R
         if verdict.blocked == FAILED:
             raise ApiError(503, "a guard of this service has failed, so that nothing is answered", code=FAILED)
         if verdict.blocked is not None:
-            raise ContentPolicyError(verdict.blocked)
+            raise ContentPolicyError(verdict.blocked, guards.messages(verdict.blocked))
         found.append(EventFilter(guards, question, verdict.warnings))
     return found
 

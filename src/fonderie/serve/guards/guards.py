@@ -81,10 +81,10 @@ class Guards:
         found: Mode = getattr(self.categories[category], side)
         return found
 
-    def message(self, category: str, language: str) -> str:
-        """What people are told; empty if the file says nothing in their language, nor in English."""
+    def messages(self, category: str) -> Mapping[str, str]:
+        """What people are told of a category, by language; empty if the file says nothing."""
         found = self.categories.get(category)
-        return "" if found is None else found.message.get(language, found.message.get("en", ""))
+        return {} if found is None else found.message
 
     def before(self, question: str) -> Verdict:
         """What is to become of a question; counted."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import httpx2
 
 from fonderie.serve.engine.engine import Deliver, Limits, Load, QueueFullError
+from fonderie.serve.engine.pace import Pace
 from fonderie.serve.engine.request import NUMBERS, Capability, Event, Fault, Finished, PromptRead, Request
 from fonderie.serve.engine.text import Decodes
 from fonderie.serve.upstream.dialect import Dialect, Facts, GarbledError, Question, Reader
@@ -56,6 +57,7 @@ class Upstream:
         self._counts: Counter[str] = Counter()
         self._busy, self._since = 0.0, 0.0
         self._closing = False
+        self._pace = Pace()
 
     def submit(self, request: Request) -> int:
         """Put a request in line; returns its number, which no other request of the process has.
@@ -95,7 +97,14 @@ class Upstream:
         names = ("prompt_tokens", "answer_tokens", "cached_tokens")
         busy = self._busy + (time.perf_counter() - self._since if self._running else 0.0)
         counts = {name: self._counts[name] for name in names}
-        return Load(len(self._running), len(self._waiting), **counts, rounds=0, busy_seconds=busy)
+        return Load(
+            len(self._running),
+            len(self._waiting),
+            **counts,
+            rounds=0,
+            busy_seconds=busy,
+            seconds_each=self._pace.each,
+        )
 
     def close(self, *, finish: bool = True, timeout: float | None = None) -> bool:  # noqa: ARG002
         """Take nothing more; without `finish`, give up what is there. Returns whether nothing is left."""
@@ -122,6 +131,7 @@ class Upstream:
 
     async def _answer(self, number: int, request: Request) -> None:
         reader = self._dialect.reader(request, self._tokenizer)
+        begun = time.monotonic()
         try:
             end = await self._answered(number, request, reader)
         except asyncio.CancelledError:
@@ -141,6 +151,8 @@ class Upstream:
             place = "".join(traceback.format_tb(error.__traceback__))
             log.error("an answer of the upstream could not be read: %s\n%s", type(error).__name__, place)
             end = _failed(request, reader, "failed", type(error).__name__)
+        if end.reason in ("stop", "length"):
+            self._pace.add(time.monotonic() - begun)
         del self._running[number]
         if not self._running:
             self._busy += time.perf_counter() - self._since

@@ -4,11 +4,12 @@ const PATIENCE_SECONDS = 40; // without a connection; the server gives an answer
 
 /** What went wrong, by a code for which there are words. */
 export class Failure extends Error {
-  constructor(code, said = "", retryAfterSeconds = null) {
+  constructor(code, said = "", retryAfterSeconds = null, messages = null) {
     super(said || code);
     this.code = code;
     this.said = said;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.messages = messages; // of whoever runs the service, by language
   }
 }
 
@@ -88,7 +89,7 @@ async function failure(response) {
     // A proxy's page, perhaps; the status has to do.
   }
   const retry = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
-  return new Failure(error.code ?? "unknown", error.message ?? "", Number.isNaN(retry) ? null : retry);
+  return new Failure(error.code ?? "unknown", error.message ?? "", Number.isNaN(retry) ? null : retry, error.messages ?? null);
 }
 
 /** The events of a stream (WHATWG HTML, 9.2.6), as far as our server writes them. */

@@ -5,9 +5,9 @@
 import { Failure, followAt, post } from "./asking.js";
 import { ballot, consent } from "./ballot.js";
 import { opensConsent } from "./consent.js";
-import { announce, by, h } from "./dom.js";
+import { announce, by } from "./dom.js";
 import * as rounds from "./rounds.js";
-import { language, problem, t } from "./words.js";
+import { inAbout, language, problem, t } from "./words.js";
 
 const TAB = "fonderie.duel";
 const KEYS_OFF = "fonderie.keys-off";
@@ -120,7 +120,7 @@ async function readSide(number, side, signal) {
   try {
     for await (const { kind, data } of followAt(`${where(number)}/${side}`, 0, signal)) {
       if (kind === "text") view.grow(data.text);
-      else if (kind === "waiting") view.wait(place(data.position));
+      else if (kind === "waiting") view.wait(place(data));
       else if (kind === "reconnecting") view.wait(t("chat.reconnecting"));
       else if (kind === "end") {
         view.end(data.reason);
@@ -137,9 +137,9 @@ async function readSide(number, side, signal) {
   return null;
 }
 
-function place(position) {
+function place({ position, seconds }) {
   if (position === null) return t("chat.working");
-  return position === 0 ? t("chat.waiting.first") : rounds.inLine(position);
+  return (position === 0 ? t("chat.waiting.first") : rounds.inLine(position)) + inAbout(seconds);
 }
 
 function voted(state) {

@@ -17,6 +17,11 @@ export function count(key, n) {
   return t(`${key}.${form}`, { n: n.toLocaleString(language) });
 }
 
+/** About how long somebody will wait in line, after what else is said; empty if nobody knows. */
+export function inAbout(seconds) {
+  return seconds === null ? "" : ` ${t("chat.waiting.about", { n: seconds.toLocaleString(language) })}`;
+}
+
 /** What to tell a person about an error's code. */
 export function problem(code) {
   return texts[`errors.${code}`] ?? t("errors.unknown");
