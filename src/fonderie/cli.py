@@ -19,7 +19,7 @@ from fonderie.core.errors import FonderieError
 
 COMMANDS = (
     *("run", "show", "report", "why", "verify", "replay", "sign", "audit"),
-    *("licence", "evidence", "watch", "erase", "evaluate", "chat", "serve", "keys", "invite"),
+    *("licence", "evidence", "watch", "erase", "evaluate", "chat", "serve", "keys", "invite", "votes"),
     "doctor",
 )
 """In the order of the help; each is a module of fonderie.commands."""

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from tests.chat.judging import ASKED, ONE, TEXTS, TWO, contender, duel, person, voted
 
-from fonderie.chat.judged import Conversation, Turn
+from fonderie.chat.judged import Conversation, Turn, new_id
 from fonderie.chat.matches import matches
 from fonderie.chat.votes import (
     CHOICES,
@@ -68,14 +68,18 @@ def test_each_turn_has_one_vote_and_the_conversation_is_kept_once(database):
         Turn(3, "assistant", f"Il dort. {side}", ASKED + 45, side=side, finish_reason="stop") for side in ("a", "b")
     ]
     longer = replace(first, turns=(*first.turns, *more))
+    other = replace(longer, id=new_id())
+    voted(database, session_id, other)
+    with database.read() as connection:  # what came after the vote is nobody's business yet
+        assert len(list(connection.scalars(select(turns.c.id).where(turns.c.conversation_id == other.id)))) == 3
     voted(database, session_id, longer, "idk", position=3, at=ASKED + 60)
-    assert [(row.position, row.choice) for row in all_votes(database)] == [(1, "a"), (3, "idk")]
+    assert [(row.position, row.choice) for row in all_votes(database)] == [(1, "a"), (1, "a"), (3, "idk")]
     with pytest.raises(ApiError) as error:
         voted(database, session_id, longer, "b", position=3, at=ASKED + 61)
     assert (error.value.status, error.value.code) == (409, "already_voted")
     with database.read() as connection:
-        assert len(list(connection.scalars(select(turns.c.id)))) == 6
-        assert len(list(connection.scalars(select(conversations.c.id)))) == 1
+        assert len(list(connection.scalars(select(turns.c.id)))) == 6 + 3
+        assert len(list(connection.scalars(select(conversations.c.id)))) == 2
 
 
 def test_what_was_kept_cannot_be_said_to_be_something_else(database):
@@ -219,6 +223,14 @@ def test_the_same_question_again_counts_once_for_each_and_seldom_for_all(databas
         assert doubts_of(database) == (["question_too_common"] if number >= 10 else [])
     voted(database, people[0], duel("où est le renard"))
     assert doubts_of(database) == ["own_question_again", "question_too_common"]
+    # After another question it is another one, too.
+    further = [Turn(2, "user", "Où est le renard ?", ASKED + 40)]
+    further += [
+        Turn(3, "assistant", f"Là {side}", ASKED + 45, side=side, finish_reason="stop") for side in ("a", "b")
+    ]
+    opened = duel("Bonjour !")
+    voted(database, people[0], replace(opened, turns=(*opened.turns, *further)), position=3, at=ASKED + 60)
+    assert doubts_of(database) == []
     later = ASKED + 31 * 86_400
     voted(database, person(database), duel("où est le renard", asked=later), at=later + 30)
     assert doubts_of(database) == []

@@ -41,9 +41,13 @@ class History:
     """The sides of this session's last votes for one of the two."""
 
 
-def question_hash(text: str) -> str:
-    """SHA-256 of a question's letters and digits, whatever case, accents' encoding, spaces and punctuation."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
+def question_hash(conversation: Conversation, position: int) -> str:
+    """SHA-256 of what was asked, whatever case, accents' encoding, spaces and punctuation.
+
+    With all that was asked before in the conversation: "Pourquoi ?" is another question after another one.
+    """
+    asked = [turn.text for turn in conversation.turns if turn.role == "user" and turn.position < position]
+    plain = unicodedata.normalize("NFKC", "\n".join(asked)).casefold()
     return hashlib.sha256(" ".join(re.findall(r"\w+", plain)).encode(errors="replace")).hexdigest()
 
 

@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sqlalchemy import Connection, insert, select
@@ -94,6 +94,10 @@ class Conversation:
         """What the person had asked before an answer."""
         asked = [turn for turn in self.turns if turn.role == "user" and turn.position < position]
         return max(asked, key=lambda turn: turn.position, default=None)
+
+    def until(self, position: int) -> "Conversation":
+        """The same without what came later."""
+        return replace(self, turns=tuple(turn for turn in self.turns if turn.position <= position))
 
     def seen_by(self, side: str, position: int) -> list[Turn]:
         """What a side had before it when it answered: what the person wrote, and its own answers, in order."""

@@ -304,7 +304,8 @@ def _part(data: _Data, main: NDArray[np.bool_]) -> _Data:
 
 def _bounds(drawn_B: Floats) -> tuple[float, float]:
     """The interval of some draws; a draw that says nothing might have said anything."""
-    out = int(TAIL * len(drawn_B))
+    # The k-th smallest of B draws has a share of k / (B + 1) below it.
+    out = max(int(TAIL * (len(drawn_B) + 1)) - 1, 0)
     low = np.sort(np.where(np.isnan(drawn_B), -np.inf, drawn_B))[out]
     high = np.sort(np.where(np.isnan(drawn_B), np.inf, drawn_B))[-1 - out]
     return float(low), float(high)

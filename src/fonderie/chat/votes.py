@@ -68,12 +68,11 @@ def vote(
     answers = [conversation.answer(position, side) for side in SIDES]
     if None in answers:
         raise bad("there are no two answers at this place", "position")
-    keep_duel(connection, session_id, texts, conversation)
+    keep_duel(connection, session_id, texts, conversation.until(position))
     one = (votes.c.conversation_id == conversation.id) & (votes.c.position == position)
     if connection.scalar(select(votes.c.id).where(one)) is not None:
         raise ApiError(409, "these two answers have your vote already", code="already_voted")
-    question = conversation.question(position)
-    hashed = question_hash(question.text if question else "")
+    hashed = question_hash(conversation, position)
     row = {
         "conversation_id": conversation.id,
         "position": position,
@@ -112,7 +111,8 @@ def thumb(
     _check_length(comment, "comment", COMMENT_LIMIT)
     if conversation.answer(position, side) is None:
         raise bad("there is no answer at this place", "position")
-    keep(connection, session_id, consent.require(connection, session_id, texts), conversation)
+    agreed = consent.require(connection, session_id, texts)
+    keep(connection, session_id, agreed, conversation.until(position))
     here = (turns.c.conversation_id == conversation.id) & (turns.c.position == position) & (turns.c.side == side)
     turn_id = connection.scalar(select(turns.c.id).where(here))
     row = {"value": value, "reasons": reasons, "comment": storable(comment.strip()), "at": at}
