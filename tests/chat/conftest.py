@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from tests.chat.arena import SHADOW, Arena, Making, shadow_of
 from tests.chat.browser import Chromium, Visit, visiting
 from tests.evaluate.small import Build
 from tests.serve.serving import Running, door, serving
@@ -50,6 +51,32 @@ def site(small: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
     folder = tmp_path_factory.mktemp("site")
     with serving([small.release], make_site(folder), load=unhurried) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def shadow(small: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release under another name."""
+    return shadow_of(small.release, tmp_path_factory.mktemp("shadow") / "release")
+
+
+def _contenders(tokens: int) -> list[str]:
+    return [f"{name},max_tokens={tokens}" for name in ("toy-0.1.0", SHADOW)]
+
+
+@pytest.fixture(scope="session")
+def arena(small: Build, shadow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """Two releases whose duels are short."""
+    making = Making(tmp_path_factory.mktemp("arena"), contenders=_contenders(24))
+    with serving([small.release, shadow], making, batch=2, waiting=8) as running:
+        yield Arena(running, making.database, making.heard)
+
+
+@pytest.fixture(scope="session")
+def calm_arena(small: Build, shadow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """Two that take their time, and want work for a vote."""
+    making = Making(tmp_path_factory.mktemp("calm"), contenders=_contenders(60), proof_of_work_bits=8)
+    with serving([small.release, shadow], making, load=unhurried) as running:
+        yield Arena(running, making.database, making.heard)
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,10 @@ def add_site(
     *,
     runs: Runs | None = None,
     seals: Seals | None = None,
+    operator: str = "",
 ) -> Site:
     """Add the pages; ReleaseError where a release's own account of itself cannot be read."""
-    site = Site(app)
+    site = Site(app, operator)
     runs = runs or Runs()
     add_documents(app, models)
     add_asking(app, models, door, runs, seals or Seals())

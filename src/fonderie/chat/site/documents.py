@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from fonderie.core.digest import digest_bytes
 from fonderie.core.manifest import FileEntry
 from fonderie.release.folder import is_safe_name
-from fonderie.release.html import to_html
-from fonderie.release.words import Language
+from fonderie.release.writing.html import to_html
+from fonderie.release.writing.words import Language
 from fonderie.serve.served import Served
 
 LIMIT_BYTES = 4 << 20

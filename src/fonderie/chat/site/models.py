@@ -1,8 +1,10 @@
 """What is said of a model before anybody talks with it: what it is, its limits, its openness, its gate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+from typing import TypeVar
 
 from markupsafe import Markup
 from pydantic import TypeAdapter, ValidationError
@@ -14,15 +16,22 @@ from fonderie.core.errors import ReleaseError
 from fonderie.evaluate.gate import Gate
 from fonderie.evaluate.score import ALL
 from fonderie.evaluate.verdict import Verdict
-from fonderie.release import words
-from fonderie.release.finding import Criterion, Finding, Outcome
-from fonderie.release.findings import overall
+from fonderie.release.facts import Sample
+from fonderie.release.findings.finding import Criterion, Finding, Outcome
+from fonderie.release.findings.openness import overall
 from fonderie.release.gate import exposures, read_gate
 from fonderie.release.layout import GATE, ReleaseIndex
+from fonderie.release.writing import words
 from fonderie.serve.served import Served
 
 FINDINGS = "findings.json"
+SAMPLES = "samples.json"
+EXAMPLES = 3
+
+
+Item = TypeVar("Item")
 _FINDINGS = TypeAdapter(tuple[Finding, ...])
+_SAMPLES = TypeAdapter(tuple[Sample, ...])
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,8 @@ class About:
     """None if nothing was demanded of it."""
     acknowledged: tuple[Shown, ...]
     """Why it is served although it failed."""
+    examples: tuple[str, ...]
+    """Questions that the release shows answers to."""
 
     @property
     def short_digest(self) -> str:
@@ -100,16 +111,8 @@ def about(served: Served) -> About:
     """Read what a release says of itself. ReleaseError if a file is not the one that release.json lists."""
     index = served.index
     listed = {entry.path: entry.sha256 for entry in index.files}
-    findings: tuple[Finding, ...] = ()
-    if FINDINGS in listed:
-        path = served.folder / FINDINGS
-        try:
-            data = path.read_bytes()
-            if digest_bytes(data) != listed[FINDINGS]:
-                raise ReleaseError(f"{path} is not the one that release.json lists")
-            findings = _FINDINGS.validate_json(data)
-        except (OSError, ValidationError) as error:
-            raise ReleaseError(f"{path} cannot be read: {str(error)[:200]}") from error
+    findings = _read(served.folder, FINDINGS, listed, _FINDINGS)
+    samples = _read(served.folder, SAMPLES, listed, _SAMPLES)
     gate = read_gate(served.folder)
     shown: list[Shown] = []
     if gate is not None and not gate.passed:
@@ -125,4 +128,21 @@ def about(served: Served) -> About:
         findings=findings,
         gate=gate,
         acknowledged=tuple(shown),
+        examples=tuple(sample.prompt for sample in samples if sample.kind == "question")[:EXAMPLES],
     )
+
+
+def _read(
+    folder: Path, name: str, listed: Mapping[str, str], kind: TypeAdapter[tuple[Item, ...]]
+) -> tuple[Item, ...]:
+    """The items of a file of the release; none if it has no such file."""
+    if name not in listed:
+        return ()
+    path = folder / name
+    try:
+        data = path.read_bytes()
+        if digest_bytes(data) != listed[name]:
+            raise ReleaseError(f"{path} is not the one that release.json lists")
+        return kind.validate_json(data)
+    except (OSError, ValidationError) as error:
+        raise ReleaseError(f"{path} cannot be read: {str(error)[:200]}") from error

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from fonderie.chat.site.models import demand
 from fonderie.chat.site.words import LANGUAGES, Language, preferred, read_words
-from fonderie.release.words import number, rule_label
+from fonderie.release.writing.words import number, rule_label
 from fonderie.serve.api.errors import ApiError
 
 POLICY = (
@@ -61,6 +61,8 @@ class Site:
     """The frame in which pages are made; `page` adds one."""
 
     app: FastAPI
+    operator: str = ""
+    """Who is responsible for the service and how to write to them; empty if nobody said."""
     navigation: list[Link] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
@@ -81,6 +83,7 @@ class Site:
             finding_label=rule_label,
             languages=LANGUAGES,
             number=number,
+            operator=self.operator,
         )
         self._add_assets()
         self._add_errors()

@@ -10,7 +10,7 @@ import * as dialogues from "./dialogues.js";
 import { announce, by } from "./dom.js";
 import "./judging.js";
 import * as turns from "./turns.js";
-import { count, problem, t } from "./words.js";
+import { count, inAbout, problem, t } from "./words.js";
 
 const NEAR_END_PX = 120;
 const SAVE_EVERY_MS = 1000;
@@ -107,7 +107,7 @@ async function read() {
       view.grow();
       if (stay) requestAnimationFrame(toEnd);
     } else if (kind === "waiting") {
-      view.wait(place(data.position));
+      view.wait(place(data));
     } else if (kind === "reconnecting") {
       view.wait(t("chat.reconnecting"));
     } else if (kind === "end") {
@@ -120,15 +120,15 @@ async function read() {
   }
 }
 
-function place(position) {
+function place({ position, seconds }) {
   if (position === null) return t("chat.working");
-  return position === 0 ? t("chat.waiting.first") : count("chat.waiting", position);
+  return (position === 0 ? t("chat.waiting.first") : count("chat.waiting", position)) + inAbout(seconds);
 }
 
 function failed(turn, error) {
   if (error.name === "AbortError") return; // the page turned to another conversation
   if (!(error instanceof Failure)) throw error;
-  turn.error = { code: error.code, retryAfterSeconds: error.retryAfterSeconds };
+  turn.error = { code: error.code, retryAfterSeconds: error.retryAfterSeconds, messages: error.messages };
 }
 
 function ended(turn, view) {
@@ -223,6 +223,13 @@ by("model").addEventListener("change", () => {
     section.hidden = section.dataset.model !== by("model").value;
   }
 });
+
+for (const example of document.querySelectorAll(".example")) {
+  example.addEventListener("click", () => {
+    submit(example.textContent);
+    question.focus({ preventScroll: true });
+  });
+}
 
 by("new").addEventListener("click", () => turnTo(kept.begin()));
 by("export-json").addEventListener("click", () => {

@@ -75,20 +75,21 @@ function list(lines, at) {
   const first = ITEM.exec(lines[at]);
   if (!first) return null;
   const ordered = /\d/.test(first[2]);
+  const margin = first[1].length; // two spaces beyond it, and a line belongs to the item above
   const items = [];
   let end = at;
   while (end < lines.length) {
     const item = ITEM.exec(lines[end]);
     const indent = lines[end].search(/\S/);
-    if (item && /\d/.test(item[2]) === ordered && !RULE.test(lines[end])) {
+    if (item && item[1].length < margin + 2 && /\d/.test(item[2]) === ordered && !RULE.test(lines[end])) {
       items.push([lines[end].slice(item[0].length)]);
     } else if (indent < 0) {
       // A blank line is within the list only if the list goes on after it.
       const next = lines[end + 1] ?? "";
       if (!/^ {2,}\S/.test(next) && !(ITEM.test(next) && /\d/.test(ITEM.exec(next)[2]) === ordered)) break;
       items.at(-1).push("");
-    } else if (indent >= 2) {
-      items.at(-1).push(lines[end].slice(Math.min(indent, ordered ? 3 : 2)));
+    } else if (indent >= margin + 2) {
+      items.at(-1).push(lines[end].slice(Math.min(indent, margin + (ordered ? 3 : 2))));
     } else if (!begins(lines[end]) && items.at(-1).at(-1)) {
       items.at(-1).push(lines[end]);
     } else {

@@ -2,7 +2,7 @@
 
 import { copy, h } from "./dom.js";
 import { show } from "./markdown.js";
-import { count, problem, t } from "./words.js";
+import { count, language, problem, t } from "./words.js";
 
 /** A question: what the person wrote, as written. `edited(text)` is called with what they change it to. */
 export function question(turn, edited) {
@@ -52,7 +52,8 @@ export function answer(turn, retry) {
   const tools = h("div", { class: "turn-tools", hidden: true }, copier(() => turn.text), again);
   const slot = h("div", { class: "judging" });
   const who = h("h3", { class: "who" }, turn.model);
-  const element = h("li", { class: "turn answer" }, who, text, state, tools, about, slot);
+  const foot = h("div", { class: "turn-foot" }, tools, slot, about);
+  const element = h("li", { class: "turn answer" }, who, text, state, foot);
   let asked = null;
 
   const draw = () => {
@@ -83,6 +84,9 @@ export function answer(turn, retry) {
       if (turn.error) {
         state.append(h("span", { class: "alert", role: "alert" }, told(turn.error)));
       }
+      for (const notice of turn.end?.notices ?? []) {
+        state.append(h("span", { class: "advice" }, notice[language] ?? notice.en ?? ""));
+      }
       tools.hidden = false;
       who.textContent = turn.model;
       about.textContent = described(turn);
@@ -94,7 +98,7 @@ export function answer(turn, retry) {
 }
 
 function told(error) {
-  const words = problem(error.code);
+  const words = error.messages?.[language] ?? problem(error.code);
   return error.retryAfterSeconds ? `${words} (${error.retryAfterSeconds} s)` : words;
 }
 
