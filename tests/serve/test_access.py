@@ -12,6 +12,7 @@ from tests.serve.serving import serving
 from fonderie.core.errors import UsageError
 from fonderie.serve.access import Caller, Door, Rules, trusted_proxies
 from fonderie.serve.api.app import make_api
+from fonderie.serve.api.errors import ApiError
 from fonderie.serve.database.base import open_database
 from fonderie.serve.invites import accept_invite, make_invite
 from fonderie.serve.keys import add_key, revoke_key
@@ -154,13 +155,14 @@ def test_the_days_tokens_of_a_key_end_and_begin_again_at_midnight(service):
     response = service.get(key)
     assert response.headers["x-ratelimit-limit-tokens"] == response.headers["x-ratelimit-remaining-tokens"] == "100"
     assert response.headers["x-ratelimit-reset-tokens"] == "12h0m0s"
-    spent = service.door.meter(Caller("key:alice", "user"))
-    spent(30, 29)
+    answers = service.door.meter(Caller("key:alice", "user", 100))
+    told = answers(90), answers(90)
+    told[0](30, 29)
     assert service.get(key).headers["x-ratelimit-remaining-tokens"] == "41"
     with service.database.write() as connection:  # another process of the same service
         add_used(connection, "2027-01-15", "key:alice", Used(1, 20, 20))
     assert service.get(key).headers["x-ratelimit-remaining-tokens"] == "1"
-    spent(0, 5)
+    told[1](0, 5)
     response = service.get(key)
     assert (response.status_code, code(response)) == (429, "insufficient_quota")
     assert response.headers["x-ratelimit-remaining-tokens"] == "0"
@@ -168,6 +170,27 @@ def test_the_days_tokens_of_a_key_end_and_begin_again_at_midnight(service):
     assert service.get().status_code == 200
     service.now += 43200
     assert service.get(key).headers["x-ratelimit-remaining-tokens"] == "100"
+
+
+def test_requests_at_once_do_not_take_more_than_the_day_has_by_more_than_one_answer(service):
+    caller = Caller("key:alice", "user", 100)
+    first, second = service.door.meter(caller)(60), service.door.meter(caller)(60)
+    with pytest.raises(ApiError) as error:
+        service.door.meter(caller)(1)
+    assert (error.value.status, error.value.code, error.value.headers["retry-after"]) == (
+        429,
+        "rate_limit_exceeded",
+        "5",
+    )
+    first(10, 10)
+    third = service.door.meter(caller)
+    third(60)
+    third(60)  # another choice of the same request
+    second(0, 0)
+    with pytest.raises(ApiError):
+        service.door.meter(caller)(1)
+    service.door.meter(Caller("key:bob", "user", 100))(1000)
+    service.door.meter(Caller("public", "public"))(1000)
 
 
 def test_nobody_is_let_in_while_the_service_is_closed(database):

@@ -5,6 +5,7 @@ in memory: no address is stored or logged. With a key a caller is that key, what
 """
 
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from fonderie.core.errors import UsageError
-from fonderie.serve.answers import Spent
+from fonderie.serve.answers import Spent, Told
 from fonderie.serve.api.errors import ApiError, closed
 from fonderie.serve.database.base import Database
 from fonderie.serve.keys import Key, find_key
@@ -27,6 +28,8 @@ from fonderie.serve.usage import PUBLIC, Counter, day_of, seconds_left_today, us
 
 NO_KEY = frozenset({"", "none", "EMPTY", "sk-no-key-required"})
 """What stands for no key: OpenAI's clients insist on sending one, and these are the customary words for it."""
+HELD_RETRY_SECONDS = 5
+"""When to ask again while a key's own answers hold its tokens."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Caller:
     name: str
     """As use is counted: "key:<name>", or "public" for everybody without one."""
     role: Literal["public", "user", "admin"]
+    tokens_left: int | None = None
+    """Of today, when it was let in; None: no end."""
 
 
 class Door:
@@ -65,6 +70,8 @@ class Door:
         self.database, self.stage, self._clock = database, stage, clock
         self._buckets = Buckets()
         self._counter = Counter(database, clock)
+        self._held: defaultdict[str, int] = defaultdict(int)
+        """By caller, the tokens that its running answers may still take."""
 
     async def admit(self, request: Request) -> Caller:
         """Who asks the interface. The answer gets headers that say what is left.
@@ -90,11 +97,12 @@ class Door:
         key, used = found
         if key.revoked_at is not None:
             raise _unknown("this key was revoked")
-        caller = Caller(key.caller, key.role)
-        self._take(request, caller.name, key.per_minute or self.rules.per_minute_per_key, "this key")
+        self._take(request, key.caller, key.per_minute or self.rules.per_minute_per_key, "this key")
+        left = None
         if key.per_day_tokens is not None:
-            self._check_quota(request, key.per_day_tokens, used + self._counter.unwritten(caller.name))
-        return caller
+            used += self._counter.unwritten(key.caller)
+            left = self._left_of(request, key.per_day_tokens, used)
+        return Caller(key.caller, key.role, left)
 
     async def admit_visitor(self, request: Request) -> Caller:
         """Who asks from one of our own pages: the public, limited by address; a key is not asked for.
@@ -109,6 +117,13 @@ class Door:
                 raise ApiError(403, "the service is open to the invited only", code="invite_required")
         return public
 
+    def limit(self, request: Request) -> None:
+        """Take one request from what the network's address may; ApiError 429 where nothing is left.
+
+        For forms that let somebody in, which the closed service answers too.
+        """
+        self._take_public(request)
+
     async def admit_admin(self, request: Request) -> Caller:
         """The holder of an admin's key, also while the service is closed. ApiError 403 for any other."""
         caller = await self._admitted(request, by_invitation=False)
@@ -119,11 +134,28 @@ class Door:
         return caller
 
     def meter(self, caller: Caller) -> Spent:
-        """Count one request for an answer, and get what its tokens are counted by as they are known."""
-        self._counter.add(caller.name, requests=1)
+        """What the tokens of one request for an answer are counted by; ask for it once for each.
 
-        def spent(prompt_tokens: int, answer_tokens: int) -> None:
-            self._counter.add(caller.name, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens)
+        A caller whose tokens of the day have an end is refused (ApiError 429) while its running answers could take
+        all that is left: however many ask at once, what is used beyond the end is one request's at most.
+        """
+        begun = False
+
+        def spent(most: int) -> Told:
+            nonlocal begun
+            if not begun:  # further choices of the same request come with the first
+                self._refuse_overheld(caller)
+                self._counter.add(caller.name, requests=1)
+                begun = True
+            self._held[caller.name] += most
+
+            def told(prompt_tokens: int, answer_tokens: int) -> None:
+                self._held[caller.name] -= most
+                if not self._held[caller.name]:
+                    del self._held[caller.name]
+                self._counter.add(caller.name, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens)
+
+            return told
 
         return spent
 
@@ -132,6 +164,16 @@ class Door:
         """Keep the counts on disk for as long as the block lasts."""
         async with self._counter.running():
             yield
+
+    def _refuse_overheld(self, caller: Caller) -> None:
+        if caller.tokens_left is not None and self._held[caller.name] >= caller.tokens_left:
+            raise ApiError(
+                429,
+                "this key's answers that are running may take all the tokens that it has left today; try again "
+                "when one has ended, or ask for shorter ones with max_tokens",
+                code="rate_limit_exceeded",
+                retry_after_seconds=HELD_RETRY_SECONDS,
+            )
 
     def _refuse_closed(self) -> bool:
         """ApiError while the service is closed; else whether it is open to the invited only."""
@@ -167,8 +209,8 @@ class Door:
             )
         return taken
 
-    def _check_quota(self, request: Request, per_day: int, used: int) -> None:
-        """Refuse when the day's tokens are used up; answers that are running when they are go on to their ends."""
+    def _left_of(self, request: Request, per_day: int, used: int) -> int:
+        """What is left of a day's tokens; refuses when nothing is."""
         wait = seconds_left_today(self._clock())
         _answer_with(
             request,
@@ -187,6 +229,7 @@ class Door:
                 code="insufficient_quota",
                 retry_after_seconds=wait,
             )
+        return per_day - used
 
 
 def trusted_proxies(given: Sequence[str]) -> list[str]:

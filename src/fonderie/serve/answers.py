@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from dataclasses import dataclass
 from typing import Protocol
 
 from fonderie.serve.backend import Backend
@@ -27,8 +27,10 @@ class Filter(Protocol):
         ...
 
 
-Spent = Callable[[int, int], None]
+Told = Callable[[int, int], None]
 """Told the tokens of a prompt and of an answer when it has ended, also if nobody reads it any more."""
+Spent = Callable[[int], Told]
+"""Told how many tokens a request may take before it is asked; may refuse, and says whom to tell what it took."""
 Watcher = Callable[[Event, float], None]
 """Told the first piece of an answer, and its end, with the seconds since it was asked."""
 
@@ -39,7 +41,7 @@ class Answers:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._places: dict[int, tuple[asyncio.Queue[Numbered], int]] = {}
-        self._counts: dict[int, Callable[[Finished], None]] = {}
+        self._accounts: dict[int, _Account] = {}
         self._asked_at: dict[int, float] = {}
         self._silent: set[int] = set()
         """Those of which nothing has been said yet."""
@@ -55,10 +57,11 @@ class Answers:
 
     def _sort(self, events: list[tuple[int, Event]]) -> None:
         for number, event in events:
-            if isinstance(event, Finished):
-                count = self._counts.pop(number, None)
-                if count is not None:
-                    count(event)
+            account = self._accounts.get(number)
+            if account is not None:
+                account.take(event)
+                if isinstance(event, Finished):
+                    del self._accounts[number]
             self._show(number, event)
             place = self._places.get(number)
             if place is not None:  # else nobody waits any more
@@ -80,19 +83,24 @@ class Answers:
     async def ask(self, engine: Backend, requests: Sequence[Request], spent: Spent) -> AsyncIterator["Asked"]:
         """The answers to requests; leaving the block gives up what has not ended, and what it took is counted.
 
-        What `Backend.submit` raises comes from here, and then none is asked.
+        What `spent` and `Backend.submit` raise comes from here, and then none is asked.
         """
         asked = Asked(engine)
         try:
             for index, request in enumerate(requests):
-                # Nothing is delivered between these two lines: `_sort` runs in this loop.
-                number = engine.submit(request)
+                told = spent(len(request.prompt) + request.max_tokens)
+                try:
+                    number = engine.submit(request)
+                except BaseException:
+                    told(0, 0)
+                    raise
+                # Nothing is delivered between these lines: `_sort` runs in this loop.
                 self._places[number] = asked.queue, index
                 self._asked_at[number] = time.perf_counter()
                 self._silent.add(number)
                 # Choices of one prompt share it, and it is counted once.
                 again = index > 0 and request.prompt is requests[index - 1].prompt
-                self._counts[number] = partial(_count, spent, again)
+                self._accounts[number] = _Account(told, again)
                 asked.open[index] = number
                 asked.numbers.add(number)
             yield asked
@@ -108,9 +116,23 @@ class Answers:
             engine.cancel(number)
 
 
-def _count(spent: Spent, prompt_is_counted: bool, end: Finished) -> None:
-    if end.reason != "error":  # ours, not the caller's
-        spent(0 if prompt_is_counted else end.prompt_tokens, end.answer_tokens)
+@dataclass
+class _Account:
+    """What one request takes."""
+
+    told: Told
+    prompt_is_counted: bool
+    """With another choice of it."""
+    begun: bool = False
+
+    def take(self, event: Event) -> None:
+        """One event more. What the engine failed at is not counted, nor is what was given up before it began."""
+        if not isinstance(event, Finished):
+            self.begun = True
+        elif event.reason == "error" or (event.reason == "cancelled" and not self.begun):
+            self.told(0, 0)
+        else:
+            self.told(0 if self.prompt_is_counted else event.prompt_tokens, event.answer_tokens)
 
 
 class Asked:
