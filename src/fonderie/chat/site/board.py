@@ -164,7 +164,9 @@ def shown(computed: Computed, served: Callable[[str], bool]) -> dict[str, Any]:
     return {
         "lines": [Line(named(known[one.key], served), one, scale.plot(one)) for one in ranked.standings],
         "apart": [(named(known[one.key], served), one) for one in ranked.apart],
-        "style": ranked.style,
+        # A form that no answer took has no effect to show.
+        "style": [effect for effect in ranked.style if effect.low or effect.high],
+        "lone": len({contender.digest for contender in known.values()}) < len(known),
         "met": _met(computed, served),
         "scale": scale,
         "centre": scale.at(CENTRE),

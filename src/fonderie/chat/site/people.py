@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
@@ -18,7 +19,7 @@ from fonderie.chat.consent import Consent, Texts
 from fonderie.chat.site.asking import owner_of
 from fonderie.chat.site.pages import Site, from_our_pages
 from fonderie.chat.site.words import Language
-from fonderie.release.writing.document import typeset
+from fonderie.release.writing.document import Speaker, typeset
 from fonderie.serve.access import Door
 from fonderie.serve.api.errors import ApiError
 from fonderie.serve.database.base import Database
@@ -106,7 +107,7 @@ def add_people(site: Site, people: People) -> None:
 
 
 def _add_consent(site: Site, people: People) -> None:
-    @site.page("/consent")
+    @site.page("/consent", always=True)
     async def consent_page(request: Request, language: Language) -> Response:
         standing, found = await run_in_threadpool(people.standing, request)
         given = found if standing in ("evaluation", "publication") else None
@@ -146,7 +147,7 @@ def _add_consent(site: Site, people: People) -> None:
 
 
 def _add_data(site: Site, people: People) -> None:
-    @site.page("/my-data", nav="data.nav")
+    @site.page("/my-data", nav="data.nav", always=True)
     async def data_page(request: Request, language: Language) -> Response:
         standing, found = await run_in_threadpool(people.standing, request)
         data = await run_in_threadpool(people.data, request)
@@ -161,7 +162,7 @@ def _add_data(site: Site, people: People) -> None:
             data=data,
             days=people.retention_days,
             note=note if note in NOTES else "",
-            day=day_of,
+            day=partial(day_of, Speaker("common", language)),
         )
 
     @site.app.get("/my-data.json", include_in_schema=False)
@@ -207,9 +208,9 @@ async def form_of(request: Request) -> dict[str, str]:
     return {name: values[-1] for name, values in fields.items()}
 
 
-def day_of(seconds: float) -> str:
-    """A time as a day, UTC."""
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+def day_of(speaker: Speaker, seconds: float) -> str:
+    """A time as a day, UTC, in words."""
+    return speaker.day(datetime.fromtimestamp(seconds, UTC).date())
 
 
 def _typeset(words: Mapping[str, str], language: Language) -> Mapping[str, str]:

@@ -118,7 +118,7 @@ function thumbOf({ turn, turns }, value, form) {
 
 /** The dialogue that sends a report: what is sent stands in a field, and is the person's to change. */
 function openReport({ turn, turns }, opener) {
-  const excerpt = turns.slice(-2).map(({ role, text }) => `${role === "user" ? t("chat.you") : turn.model}:\n${text}`).join("\n\n");
+  const excerpt = turns.slice(-2).map(({ role, text }) => `[${role === "user" ? t("chat.you") : turn.model}]\n${text}`).join("\n\n");
   const problemLine = h("p", { class: "alert", role: "alert" });
   const reasons = REPORTS.map((reason) => h("option", { value: reason }, t(`judging.reporting.reasons.${reason}`)));
   const field = (key, control) => h("p", { class: "field" }, h("label", {}, t(`judging.reporting.${key}`), control));

@@ -36,8 +36,7 @@ export function round(question) {
     },
     /** Put the names above the answers. */
     name(revealed) {
-      const same = revealed.a.model === revealed.b.model; // then the settings tell them apart
-      for (const side of SIDES) made[side].name(same ? settingsOf(revealed[side]) : revealed[side].model);
+      for (const side of SIDES) made[side].name(apart(revealed, side));
     },
     said: () => voted.textContent,
   };
@@ -103,6 +102,13 @@ export function reveal({ sides }) {
     h("div", { class: "sides" }, ...SIDES.map((side) => revealed(side, sides[side]))),
     h("p", { class: "soft" }, t("duel.reveal.again")),
   ];
+}
+
+/** What tells one side from the other: the release's name, or of the same release the settings that differ. */
+function apart(revealed, side) {
+  if (revealed.a.digest !== revealed.b.digest) return revealed[side].model;
+  const [mine, other] = [revealed[side].settings, revealed[side === "a" ? "b" : "a"].settings];
+  return settingsOf({ settings: Object.fromEntries(Object.entries(mine).filter(([name, value]) => other[name] !== value)) });
 }
 
 function settingsOf({ settings }) {
