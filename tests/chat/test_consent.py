@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import orjson
 import pytest
 from sqlalchemy import func, insert, select, update
 from tests.chat.judging import ASKED, ONE, TEXTS, agree, duel, new_session, person, voted
@@ -161,7 +162,7 @@ def test_everything_there_is_of_a_session_is_shown(database):
     voted(database, person(database), duel("somebody else's"))
     with database.read() as connection:
         shown = consent.my_data(connection, session_id)
-    text = str(shown)
+    text = orjson.dumps(shown).decode()
     assert all(f"MARKED {word}" in text for word in ("question", "one", "two", "three", "four", "five", "six"))
     assert "somebody else's" not in text
     assert "doubts" not in text

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from fonderie.chat.work import LIFETIME_SECONDS, Work, zero_bits
+from fonderie.core.errors import UsageError
 from fonderie.serve.api.errors import ApiError
 
 
@@ -69,5 +70,5 @@ def test_a_puzzle_runs_out_and_is_forgotten():
 
 @pytest.mark.parametrize("bits", [-1, 27])
 def test_more_than_anybody_would_wait_for_is_refused(bits):
-    with pytest.raises(ValueError, match=r"between 0 and 26"):
+    with pytest.raises(UsageError, match=r"between 0 and 26"):
         Work(bits)

@@ -162,7 +162,9 @@ def my_data(connection: Connection, session_id: int) -> dict[str, Any]:
     def rows(table: Table, which: ColumnElement[bool], *left_out: str) -> list[dict[str, Any]]:
         shown = [column for column in table.c if column.name not in ("session_id", "hash", *left_out)]
         query = select(*shown).where(which).order_by(*table.primary_key)
-        return [dict(row) for row in connection.execute(query).mappings()]
+        # SQLAlchemy's names are of a class of their own, which orjson does not take for text.
+        names = ["".join([*column.name]) for column in shown]
+        return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
 
     def of(table: Table, *left_out: str) -> dict[str, list[dict[str, Any]]]:
         found: dict[str, list[dict[str, Any]]] = {}

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from fonderie.core.errors import UsageError
 from fonderie.serve.api.errors import ApiError
 
 LIFETIME_SECONDS: Final = 600.0
@@ -27,9 +28,9 @@ class Work:
     def __init__(
         self, bits: int, *, secret: bytes | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`bits` of 0 asks for nothing; ValueError for more than anybody would wait for."""
+        """`bits` of 0 asks for nothing; UsageError for more than anybody would wait for."""
         if not 0 <= bits <= MOST_BITS:
-            raise ValueError(f"{bits} bits of work are not between 0 and {MOST_BITS}")
+            raise UsageError(f"a proof of work of {bits} bits is not between 0 and {MOST_BITS}")
         self.bits, self._clock = bits, clock
         self._secret = secret or secrets.token_bytes(32)
         self._taken: dict[str, float] = {}
