@@ -245,7 +245,7 @@ def sqlite(tmp_path):
         yield found
 
 
-def test_a_forwarded_address_counts_only_from_a_trusted_proxy(sqlite, monkeypatch):
+def test_a_forwarded_address_counts_only_from_a_trusted_proxy(sqlite, tmp_path, monkeypatch, caplog, capfd):
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # uvicorn's own, which must not open what we keep shut
     rules = Rules(per_minute_per_address=1)
     with serving([], lambda _: make_api({}, Door(sqlite, rules))) as running:
@@ -261,6 +261,9 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(sqlite, monkeypatc
         ]
         assert codes_from(running.url, "192.0.2.2, 10.1.1.1", "192.0.2.4, 10.1.1.1") == [429, 200]
         assert codes_from(running.url, "2001:db8::1", "[2001:db8::2]:443", "2001:db8:0:1::1") == [200, 429, 200]
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    for told in (kept, caplog.text.encode(), *map(str.encode, capfd.readouterr())):
+        assert not any(address in told for address in (b"192.0.2", b"2001:db8", b"203.0.113", b"127.0.0.1"))
 
 
 def test_a_trusted_proxy_is_an_address_or_a_network():
