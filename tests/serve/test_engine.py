@@ -228,12 +228,21 @@ def test_closing_finishes_what_was_taken_and_takes_nothing_more(model, tokenizer
             at.engine.submit(Request(ids, 1))
 
 
+class Unreadable:
+    """A tokenizer whose tokens read as nothing from some moment on."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer, self.lost = tokenizer, False
+
+    def decode(self, ids):
+        return None if self.lost else self.tokenizer.decode(ids)
+
+
 def test_an_engine_that_fails_says_so_to_everyone_and_logs_no_text(model, tokenizer, caplog):
-    ids = prompt(tokenizer, QUESTION)
-    broken = Decoder(model.config, seed=0).eval()
-    with desk(broken, tokenizer) as at:
+    ids, broken = prompt(tokenizer, QUESTION), Unreadable(tokenizer)
+    with desk(model, broken) as at:
         at.ask(Request(ids, 1))
-        broken.blocks[1] = torch.nn.Identity()
+        broken.lost = True
         (answer,) = at.ask(Request(ids, 5))
         assert answer.end.reason == "error"
         assert "the engine has failed" in answer.end.message

@@ -18,6 +18,7 @@ import torch
 
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.transformer import Decoder
+from fonderie.serve.engine.device import DeviceSlots
 from fonderie.serve.engine.grammar import Matcher
 from fonderie.serve.engine.pace import Pace
 from fonderie.serve.engine.prefix import PrefixCache
@@ -179,11 +180,7 @@ class Engine:
         torch.set_num_threads(self._threads)
         try:
             with torch.inference_mode():
-                room: Room = SingleSlot(self._model)
-                prefixes = None
-                if isinstance(self._model, Decoder):
-                    room = Slots(self._model, self.limits.batch)
-                    prefixes = PrefixCache(room, self.limits.prefix_bytes)
+                room, prefixes = self._make_room()
                 while self._wait():
                     begun = time.perf_counter()
                     self._round(room, prefixes)
@@ -192,6 +189,17 @@ class Engine:
             # No text of anyone is in the log: shapes and types only.
             log.exception("the engine has failed")
             self._fail(f"{type(error).__name__}")
+
+    def _make_room(self) -> tuple[Room, PrefixCache | None]:
+        model = self._model
+        del self._model  # `Slots` has weights of its own: unless somebody else needs the model, it can go
+        if not isinstance(model, Decoder):
+            return SingleSlot(model), None
+        if model.embedding.weight.device.type != "cpu":
+            room = DeviceSlots(model, self.limits.batch)
+            return room, PrefixCache(room, self.limits.prefix_bytes)
+        slots = Slots(model, self.limits.batch, self._threads)
+        return slots, PrefixCache(slots, self.limits.prefix_bytes)
 
     def _wait(self) -> bool:
         """Sleep until there is something to do; false when all is done and the engine closes."""
@@ -288,16 +296,10 @@ class Engine:
         saying = [running for running in self._running if not running.reading and not running.done]
         if not saying:
             return
-        count = max(running.slot for running in saying) + 1
-        tokens, lengths = [0] * count, [0] * count
-        for running in self._running:
-            if running.slot < count:
-                lengths[running.slot] = min(running.length, room.capacity - 1)
-        for running in saying:
-            tokens[running.slot] = running.last
-        logits_NV = room.logits(room.go_on(tokens, lengths))
-        for running in saying:
-            self._guarded(running, partial(running.say, logits_NV[running.slot]))
+        slots, tokens = [running.slot for running in saying], [running.last for running in saying]
+        logits_RV = room.logits(room.go_on(slots, tokens, [running.length for running in saying]))
+        for row, running in enumerate(saying):
+            self._guarded(running, partial(running.say, logits_RV[row]))
 
     @staticmethod
     def _guarded(running: Running, work: Callable[[], None]) -> None:

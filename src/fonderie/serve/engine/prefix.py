@@ -8,20 +8,31 @@ import hashlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Protocol
 
-from torch import Tensor
+from fonderie.serve.engine.slots import CHUNK, Kept
 
-from fonderie.serve.engine.slots import CHUNK, Slots
+
+class Copies(Protocol):
+    """A room whose chunks can be copied; `Slots` and `DeviceSlots`."""
+
+    def copied(self, slot: int, start: int) -> Kept:
+        """Keys and values of one chunk."""
+        ...
+
+    def put(self, slot: int, start: int, kept: Kept) -> None:
+        """Put back what `copied` gave."""
+        ...
 
 
 class PrefixCache:
     """Keys and values of chunks, those used last; never more than `limit_bytes`."""
 
-    def __init__(self, slots: Slots, limit_bytes: int) -> None:
+    def __init__(self, slots: Copies, limit_bytes: int) -> None:
         self._slots = slots
         self._limit = limit_bytes
         self._size = 0
-        self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._kept: OrderedDict[bytes, Kept] = OrderedDict()
 
     def fill(self, slot: int, prompt: Sequence[int]) -> int:
         """Put into a slot what is here of a prompt's beginning; returns how many tokens, never all of them.
@@ -45,15 +56,19 @@ class PrefixCache:
             self._kept.move_to_end(name)
             return
         kv = self._slots.copied(slot, len(read) - CHUNK)
-        if kv.nbytes > self._limit:
+        if _bytes(kv) > self._limit:
             return
         self._kept[name] = kv
-        self._size += kv.nbytes
+        self._size += _bytes(kv)
         while self._size > self._limit:
-            self._size -= self._kept.popitem(last=False)[1].nbytes
+            self._size -= _bytes(self._kept.popitem(last=False)[1])
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def _bytes(kept: Kept) -> int:
+    return sum(one.nbytes for one in kept)
 
 
 def _names(prompt: Sequence[int]) -> list[bytes]:

@@ -19,7 +19,7 @@ class SingleSlot:
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
-        self.context = self.capacity = model.config.context
+        self.context = model.config.context
         self._cache: ReadSoFar = model.cache()
         self._device = model.embedding.weight.device
 
@@ -29,7 +29,7 @@ class SingleSlot:
             self._cache = self.model.cache()
         return self.model.hidden(torch.tensor([list(ids)], device=self._device), self._cache)[0]
 
-    def go_on(self, tokens: Sequence[int], lengths: Sequence[int]) -> Tensor:  # noqa: ARG002
+    def go_on(self, slots: Sequence[int], tokens: Sequence[int], lengths: Sequence[int]) -> Tensor:  # noqa: ARG002
         """One token more; returns its x_RW."""
         return self.model.hidden(torch.tensor([list(tokens)], device=self._device), self._cache)[0]
 

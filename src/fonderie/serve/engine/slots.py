@@ -1,47 +1,50 @@
-"""Keys and values of many requests in one tensor, and the model's two ways over them: reading a prompt, going on.
+"""Keys and values of many requests, and the model's way over them: reading prompts, and going on, by rows.
 
-An answer must not depend on its neighbours, to the bit. So every tensor that a request's numbers pass through has a
-shape that does not depend on them either, or only in ways that leave its bits alone:
-- prompts are read alone, in chunks of `CHUNK` tokens counted from their start, the last one filled up;
-- going on, the matrix products have a multiple of so many rows that the bits of one are the same whatever their
-  number: 1 with weights packed in bf16, 16 in fp32, whose products of fewer rows take other kernels. `steady_rows`
-  finds it for the weights at hand, and where nothing holds there are always as many rows as slots;
-- attention reads a request's own keys and no others, in a loop of its own (kernel.py); on a GPU it is masked, and
-  there nothing is promised to the bit.
+A row is one token of one request. Whatever rows are computed together, each has the bits that it would have alone
+(tiles.py, kernel.py): an answer does not depend on its neighbours, on how its prompt was cut, or on the threads.
+Weights are laid out once for this, in their own precision; keys and values are kept in it too; everything between
+is fp32. Models on a GPU are computed by `DeviceSlots`, those of other families by `SingleSlot`.
 
-Shapes: N slots, R rows, C a chunk's tokens, S positions, K key-value heads, G query heads to each, D head size,
-L blocks.
+Shapes: N slots, R rows, C a chunk's tokens, W width, V vocabulary, L blocks.
 """
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Protocol
 
+import numba
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from fonderie.model.attention import causal_attention
-from fonderie.model.transformer import Decoder
-from fonderie.serve.engine.kernel import attend
-from fonderie.serve.engine.packed import Product, pack
+from fonderie.model.transformer import Block, Decoder
+from fonderie.serve.engine.kernel import AT_ONCE, forward
+from fonderie.serve.engine.tiles import LANES, Floats, Packed, numbers, pack, panels_of, product, room_for, widened
 
 CHUNK = 64
+"""Tokens of a prompt that are read at once, and that prompts are kept by: no answer waits longer for another's."""
+
+Kept = tuple[Packed, ...] | tuple[Tensor, ...]
+"""Keys and values of one chunk of one prompt."""
+
+# Threads of two engines on the same cores would wait for each other at every product; and the simplest of numba's
+# pools, where it finds no other, ends the process when two callers share it.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Room(Protocol):
-    """Where requests are computed: `Slots`, or the one slot of another model."""
+    """Where requests are computed: `Slots`, `DeviceSlots`, or the one slot of another model."""
 
     count: int
     context: int
-    capacity: int
 
     def read(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
-        """Read a chunk of one prompt, from position `start` on, a multiple of `CHUNK`; returns its x_CW."""
+        """Read up to `CHUNK` tokens of one prompt, from position `start` on, a multiple of it; returns x_CW."""
         ...
 
-    def go_on(self, tokens: Sequence[int], lengths: Sequence[int]) -> Tensor:
-        """One token more for each of the first slots, after so many; returns their x_RW."""
+    def go_on(self, slots: Sequence[int], tokens: Sequence[int], lengths: Sequence[int]) -> Tensor:
+        """One token more for each of some slots, after so many; returns their x_RW."""
         ...
 
     def logits(self, x_RW: Tensor) -> Tensor:
@@ -50,150 +53,135 @@ class Room(Protocol):
 
 
 class Slots:
-    """Room for `count` requests of up to `context` tokens each."""
+    """Room for `count` requests of up to `context` tokens each, of a model on the processor."""
 
-    def __init__(self, model: Decoder, count: int) -> None:
+    def __init__(self, model: Decoder, count: int, threads: int = 1) -> None:
         config, like = model.config, model.embedding.weight
-        self.model = model
         self.count = count
         self.context = config.context
-        self.capacity = math.ceil(config.context / CHUNK) * CHUNK
-        shape = (config.depth, 2, count, config.kv_heads, self.capacity, config.head_size)
-        # On a processor in fp32 whatever the weights are: the kernel reads no other.
-        kept = torch.float32 if like.device.type == "cpu" else like.dtype
-        self.kv_L2NKSD = torch.zeros(shape, dtype=kept, device=like.device)
-        self._head = Product(model.output_weight)
-        self.rows = steady_rows([*pack(model.blocks), self._head], most=count) or count
+        self._config = config
+        self._threads = min(threads, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+        self._capacity = math.ceil(config.context / CHUNK) * CHUNK
+        panels = panels_of(config.head_size)
+        shape = config.depth, count, config.kv_heads
+        self._keys = _room((*shape, self._capacity // LANES, config.head_size, LANES), like)
+        self._values = _room((*shape, panels, self._capacity, LANES), like)
+        self._weights, self._places, self._head = _packed(model)
+        self._table = None if config.tied_embeddings else numbers(like.detach())
+        self._norms, self._others = _norms(model)
+        self._last_norm = _floats(model.norm.weight)
+        self._cos, self._sin = model.rope_cos.numpy(), model.rope_sin.numpy()
+        # The first call compiles, on a machine that has not done so before: now, and not while somebody waits.
+        self.logits(self.read(0, [0], 0))
 
     def read(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
-        """Read a chunk of one prompt, from position `start` on, a multiple of `CHUNK`; returns its x_CW."""
-        padded = [*ids, *[0] * (CHUNK - len(ids))]
-        view = _Prompt(self, slot, start)
-        hidden_BTW = self.model.hidden(torch.tensor([padded], device=self.kv_L2NKSD.device), view)
-        return hidden_BTW[0, : len(ids)]
+        """Read up to `CHUNK` tokens of one prompt, from position `start` on; returns x_CW."""
+        together = max(1, AT_ONCE * self._config.kv_heads // self._config.heads)
+        return self._rows([slot] * len(ids), ids, range(start, start + len(ids)), together)
 
-    def go_on(self, tokens: Sequence[int], lengths: Sequence[int]) -> Tensor:
-        """One token more for each of the first slots, after so many; returns their x_RW.
+    def go_on(self, slots: Sequence[int], tokens: Sequence[int], lengths: Sequence[int]) -> Tensor:
+        """One token more for each of some slots, after so many; returns their x_RW."""
+        return self._rows(slots, tokens, lengths, 1)
 
-        A slot that is idle, or whose prompt is being read, is given any token: what it writes lies at its length,
-        where the next token overwrites it.
-        """
-        rows = math.ceil(len(tokens) / self.rows) * self.rows
-        device = self.kv_L2NKSD.device
-        ids_R1 = torch.zeros(rows, 1, dtype=torch.long, device=device)
-        ids_R1[: len(tokens), 0] = torch.tensor(tokens, device=device)
-        view = _Step(self, torch.tensor(lengths, device=device), rows)
-        return self.model.hidden(ids_R1, view)[: len(tokens), 0]
+    def _rows(self, slots: Sequence[int], tokens: Sequence[int], positions: Sequence[int], together: int) -> Tensor:
+        x_RW, config = self._embedded(np.array(tokens)), self._config
+        with _ONE_AT_A_TIME:
+            numba.set_num_threads(self._threads)
+            forward(
+                x_RW,
+                together,
+                np.array(positions),
+                np.array(slots),
+                self._weights,
+                self._places,
+                self._norms,
+                *self._others,
+                self._last_norm,
+                self._cos,
+                self._sin,
+                self._keys,
+                self._values,
+                config.norms_after,
+                config.norm_epsilon,
+                config.window or self._capacity,
+                config.heads,
+                config.hidden,
+                self._threads,
+            )
+        return torch.from_numpy(x_RW)
 
     def logits(self, x_RW: Tensor) -> Tensor:
-        """The logits of any number of rows, fp32, on the CPU."""
-        rows = math.ceil(len(x_RW) / self.rows) * self.rows
-        padded = functional.pad(x_RW, (0, 0, 0, rows - len(x_RW)))
-        return self._head(padded)[: len(x_RW)].float().cpu()
+        """The logits of any number of rows, fp32."""
+        rows, panels = len(x_RW), panels_of(self._config.vocabulary)
+        logits_RV = np.empty((rows, panels * LANES), np.float32)
+        with _ONE_AT_A_TIME:
+            numba.set_num_threads(self._threads)
+            x = np.ascontiguousarray(x_RW.numpy())
+            product(x, rows, self._weights, self._head, self._config.width, panels, logits_RV, self._threads)
+        return torch.from_numpy(logits_RV)[:, : self._config.vocabulary]
 
-    def copied(self, slot: int, start: int) -> Tensor:
-        """Keys and values of one chunk, [L, 2, K, C, D]."""
-        return self.kv_L2NKSD[:, :, slot, :, start : start + CHUNK].clone()
+    def _embedded(self, ids_R: Packed) -> Floats:
+        if self._table is not None:
+            return widened(self._table[ids_R])
+        width, vocabulary = self._config.width, panels_of(self._config.vocabulary)
+        head_PWV = self._weights[self._head :][: vocabulary * width * LANES].reshape(vocabulary, width, LANES)
+        return widened(head_PWV[ids_R // LANES, :, ids_R % LANES])
 
-    def put(self, slot: int, start: int, kv_L2KCD: Tensor) -> None:
+    def copied(self, slot: int, start: int) -> Kept:
+        """Keys and values of one chunk."""
+        panel = start // LANES
+        keys = self._keys[:, slot, :, panel : panel + CHUNK // LANES].copy()
+        return keys, self._values[:, slot, :, :, start : start + CHUNK].copy()
+
+    def put(self, slot: int, start: int, kept: Kept) -> None:
         """Put back what `copied` gave."""
-        self.kv_L2NKSD[:, :, slot, :, start : start + CHUNK] = kv_L2KCD
+        panel = start // LANES
+        self._keys[:, slot, :, panel : panel + CHUNK // LANES] = kept[0]
+        self._values[:, slot, :, :, start : start + CHUNK] = kept[1]
 
 
-class _Prompt:
-    """A chunk of one prompt: causal attention over what the slot holds."""
-
-    def __init__(self, slots: Slots, slot: int, start: int) -> None:
-        self._slots, self._slot, self._start, self._index = slots, slot, start, 0
-        self.length = start
-
-    def positions(self, tokens: int) -> Tensor:
-        positions = torch.arange(self._start, self._start + tokens, device=self._slots.kv_L2NKSD.device)
-        # Filled up beyond the context: the angle of tokens that nobody reads does not matter.
-        return positions.clamp(max=self._slots.context - 1)[None]
-
-    def layer(self, index: int) -> "_Prompt":
-        self._index = index
-        return self
-
-    def attend(self, q_BTHD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int | None) -> Tensor:
-        stop = self._start + q_BTHD.shape[1]
-        k_BKSD, v_BKSD = self._slots.kv_L2NKSD[self._index, :, self._slot : self._slot + 1, :, :stop]
-        k_BKSD[:, :, self._start :], v_BKSD[:, :, self._start :] = k_BKTD, v_BKTD
-        return causal_attention(q_BTHD, k_BKSD.to(q_BTHD.dtype), v_BKSD.to(q_BTHD.dtype), window=window)
-
-    def advance(self, tokens: int) -> None:
-        """The scheduler counts."""
+def _room(shape: tuple[int, ...], like: Tensor) -> Packed:
+    return room_for(math.prod(shape), like).reshape(shape)
 
 
-class _Step:
-    """One token of each of the first slots, at a position of its own; rows beyond them are filling."""
-
-    def __init__(self, slots: Slots, lengths_N: Tensor, rows: int) -> None:
-        self._slots, self._lengths_N, self._rows, self._index = slots, lengths_N, rows, 0
-        self._slot_N = torch.arange(len(lengths_N), device=lengths_N.device)
-        self.length = int(lengths_N.max())
-
-    def positions(self, tokens: int) -> Tensor:
-        assert tokens == 1
-        return functional.pad(self._lengths_N, (0, self._rows - len(self._lengths_N)))[:, None]
-
-    def layer(self, index: int) -> "_Step":
-        self._index = index
-        return self
-
-    def attend(self, q_BTHD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int | None) -> Tensor:
-        count = len(self._lengths_N)
-        k_NKSD, v_NKSD = self._slots.kv_L2NKSD[self._index, :, :count]
-        new_k_NKD, new_v_NKD = k_BKTD[:count, :, 0].to(k_NKSD.dtype), v_BKTD[:count, :, 0].to(v_NKSD.dtype)
-        _, _, H, D = q_BTHD.shape
-        y_RTC = q_BTHD.new_zeros(self._rows, 1, H * D)
-        if q_BTHD.device.type == "cpu":
-            q_NHD = q_BTHD[:count, 0].float() * D**-0.5
-            y_NHD = torch.empty_like(q_NHD)
-            far = self._slots.capacity if window is None else window
-            new_k, new_v = new_k_NKD.contiguous().numpy(), new_v_NKD.contiguous().numpy()
-            k, v, lengths = k_NKSD.numpy(), v_NKSD.numpy(), self._lengths_N.numpy()
-            attend(q_NHD.numpy(), new_k, new_v, k, v, lengths, far, y_NHD.numpy())
-            y_RTC[:count, 0] = y_NHD.flatten(1)
-        else:
-            k_NKSD[self._slot_N, :, self._lengths_N] = new_k_NKD
-            v_NKSD[self._slot_N, :, self._lengths_N] = new_v_NKD
-            q_NHTD, seen = q_BTHD[:count].transpose(1, 2), self._seen(k_NKSD.shape[2], window)
-            y_NHTD = functional.scaled_dot_product_attention(
-                q_NHTD, k_NKSD, v_NKSD, attn_mask=seen, enable_gqa=True
-            )
-            y_RTC[:count, 0] = y_NHTD.flatten(1)
-        return y_RTC
-
-    def _seen(self, size: int, window: int | None) -> Tensor:
-        """True where a key is not after its query, nor before its window; [N, 1, 1, S]."""
-        keys_S = torch.arange(size, device=self._lengths_N.device)
-        own_N1 = self._lengths_N[:, None]
-        seen_NS = keys_S <= own_N1
-        if window is not None:
-            seen_NS &= keys_S > own_N1 - window
-        return seen_NS[:, None, None]
-
-    def advance(self, tokens: int) -> None:
-        """The scheduler counts."""
+def _matrices(block: Block) -> tuple[Tensor, ...]:
+    attention, feed_forward = block.attention, block.feed_forward
+    return (
+        attention.qkv.weight,
+        attention.output.weight,
+        feed_forward.gate_up.weight,
+        feed_forward.down.weight,
+    )
 
 
-@torch.inference_mode()
-def steady_rows(products: Sequence[Product], most: int) -> int | None:
-    """1 or 16: in products of multiples of so many rows, a row has the same bits. None if neither holds.
+def _packed(model: Decoder) -> tuple[Packed, Packed, int]:
+    """All matrices one after the other, where those of each block begin [L, 4], and where the head does."""
+    matrices = [matrix for block in model.blocks for matrix in _matrices(block)]  # type: ignore[arg-type]
+    matrices.append(model.output_weight)
+    sizes = [panels_of(matrix.shape[0]) * matrix.shape[1] * LANES for matrix in matrices]
+    ends = np.cumsum(sizes)
+    begins = ends - sizes
+    weights = room_for(int(ends[-1]), model.embedding.weight)
+    for matrix, begin, end in zip(matrices, begins, ends, strict=True):
+        pack(matrix, weights[begin:end])
+    return weights, begins[:-1].reshape(-1, 4), int(begins[-1])
 
-    On this machine, for these weights, and up to `most` rows.
-    """
-    generator = torch.Generator().manual_seed(0)
-    for least in (1, 16):
-        counts = range(least, max(most, least) + 1, least)
-        if all(_steady(product, counts, generator) for product in products):
-            return least
-    return None
+
+def _norms(model: Decoder) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
+    """The two norms of each block [L, 2, W]; biases and norms of queries and keys [L, …], of no length if none."""
+    blocks: list[Block] = list(model.blocks)  # type: ignore[arg-type]
+    norms = [[_floats(block.attention_norm.weight), _floats(block.feed_forward_norm.weight)] for block in blocks]
+    none = torch.zeros(0)
+
+    def of_each(found: Sequence[Tensor | None]) -> Floats:
+        return np.stack([_floats(none if one is None else one) for one in found])
+
+    attentions = [block.attention for block in blocks]
+    queries = [one.query_norm.weight if one.qk_norms else None for one in attentions]
+    keys = [one.key_norm.weight if one.qk_norms else None for one in attentions]
+    return np.array(norms), (of_each([one.qkv.bias for one in attentions]), of_each(queries), of_each(keys))
 
 
-def _steady(product: Product, counts: Sequence[int], generator: torch.Generator) -> bool:
-    x = torch.randn(counts[-1], product.like.shape[1], generator=generator).to(product.like)
-    first = product(x[: counts[0]])[0]
-    return all(torch.equal(product(x[:count])[0], first) for count in counts[1:])
+def _floats(tensor: Tensor) -> Floats:
+    found: Floats = tensor.detach().float().numpy()
+    return found
