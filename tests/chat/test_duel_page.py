@@ -2,9 +2,10 @@
 
 import re
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
-from tests.chat.arena import QUESTION, SHADOW
+from tests.chat.arena import QUESTION, SHADOW, agree
 from tests.chat.browser import violations
 
 from fonderie.serve.database.tables import sessions, votes
@@ -119,6 +120,25 @@ def test_a_reload_finds_the_duel_again(visit, calm_arena):
     page.reload()
     expect(page.locator("#reveal")).to_be_visible()
     expect(page.locator(".voted")).to_have_text(re.compile("Je ne sais pas"))
+
+
+def test_where_no_work_can_be_computed_the_vote_says_that_it_is_not_kept(visit, calm_arena):
+    with httpx.Client(base_url=calm_arena.url) as client:
+        agree(client, "evaluation")
+        cookie = {"name": "fonderie", "value": client.cookies["fonderie"], "url": calm_arena.url}
+    before = calm_arena.count(votes)
+    page = visit(f"{calm_arena.url}/fr/duel")
+    page.context.add_cookies([cookie])
+    # As over plain http from another machine: no SHA-256.
+    page.context.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
+    page.reload()
+    ask(page)
+    ready(page)
+    page.keyboard.press("1")
+    expect(page.locator(".standing")).to_contain_text("ne calcule que sur une adresse en https")
+    page.keyboard.press("v")
+    expect(page.locator(".voted")).to_have_text("Votre vote : A est meilleure. Rien de ce duel n’a été gardé.")
+    assert calm_arena.count(votes) == before
 
 
 def test_both_are_stopped_and_the_keys_can_be_turned_off(visit, calm_arena):

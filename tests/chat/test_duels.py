@@ -10,9 +10,14 @@ import pytest
 from tests.chat.arena import SHADOW, agree, begin, read, text_of, vote
 
 from fonderie.chat.judged import Contender
-from fonderie.chat.site.duels import Fighter, draw, fighters
+from fonderie.chat.site.duels import Duel, DuelBounds, Duels, Fighter, draw, fighters
 from fonderie.core.errors import UsageError
+from fonderie.serve.api.errors import ApiError
 from fonderie.serve.database.tables import contenders, conversations, sessions, turns, votes
+
+
+def code_of(response: httpx.Response) -> str:
+    return str(response.json()["error"]["code"])
 
 
 @pytest.fixture
@@ -65,6 +70,28 @@ def test_pairs_with_few_votes_come_more_often_and_sides_are_fair(models):
     assert pairs["ac"] == pytest.approx(2000, abs=130)
     left = sum(sides["a"] is c for sides in drawn if c in sides.values())
     assert left == pytest.approx(2000, abs=130)
+
+
+def test_duels_are_held_for_a_while_and_not_without_end():
+    now = 0.0
+    duels = Duels(DuelBounds(idle_seconds=10, held=2), clock=lambda: now)
+    first, second, third = (Duel("me", {}, "fr") for _ in range(3))
+    for duel in first, second, third:
+        duels.add(duel)
+    with pytest.raises(ApiError):
+        duels.find(first.id, "me")  # the one that was not touched for longest had to go
+    assert duels.find(second.id, "me") is second
+    with pytest.raises(ApiError):
+        duels.find(second.id, "you")
+    now = 9.0
+    assert duels.find(third.id, "me") is third
+    now = 11.0
+    with pytest.raises(ApiError):
+        duels.find(second.id, "me")
+    assert duels.find(third.id, "me") is third
+    duels.forget("me")
+    with pytest.raises(ApiError):
+        duels.find(third.id, "me")
 
 
 # ── Blind ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,17 +190,19 @@ def test_with_consent_every_turn_and_vote_is_kept(arena, client):
     assert {side: row.digest for side, row in who.items()} == {side: seen["sides"][side]["digest"] for side in "ab"}
 
 
-def test_a_vote_is_given_once_and_the_names_end_the_duel(client):
-    state = begin(client)
-    assert vote(client, state, keep=False, reveal=False).status_code == 200
-    codes = [vote(client, state, keep=False).json()["error"]["code"]]
-    state = client.post(f"/duels/{state['id']}/rounds", json={"text": "Et la chatte ?"}).json()
-    codes.append(vote(client, state, 1, keep=False).json()["error"]["code"])
-    read(client, state, 1)
-    assert vote(client, state, 1, keep=False).json()["sides"]
-    codes.append(vote(client, state, 1, keep=False).json()["error"]["code"])
-    codes.append(client.post(f"/duels/{state['id']}/rounds", json={"text": "Encore ?"}).json()["error"]["code"])
-    assert codes == ["already_voted", "still_answering", "duel_over", "duel_over"]
+def test_a_vote_is_given_once_and_the_names_end_the_duel(calm_arena):
+    with httpx.Client(base_url=calm_arena.url, timeout=60) as client:
+        state = begin(client)
+        assert vote(client, state, keep=False, reveal=False).status_code == 200
+        codes = [code_of(vote(client, state, keep=False))]
+        state = client.post(f"/duels/{state['id']}/rounds", json={"text": "Et la chatte ?"}).json()
+        codes.append(code_of(vote(client, state, 1, keep=False)))
+        codes.append(code_of(client.post(f"/duels/{state['id']}/rounds", json={"text": "Et puis ?"})))
+        read(client, state, 1)
+        assert vote(client, state, 1, keep=False).json()["sides"]
+        codes.append(code_of(vote(client, state, 1, keep=False)))
+        codes.append(code_of(client.post(f"/duels/{state['id']}/rounds", json={"text": "Encore ?"})))
+    assert codes == ["already_voted", "still_answering", "still_answering", "duel_over", "duel_over"]
 
 
 def test_both_are_stopped_at_once(calm_arena):

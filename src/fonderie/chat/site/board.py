@@ -115,7 +115,7 @@ class Plot:
     open_high: bool
 
 
-WIDTH = 240
+WIDTH = 400
 _MARGIN = 8
 
 

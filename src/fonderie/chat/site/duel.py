@@ -290,11 +290,19 @@ async def _events(runs: Runs, run: Run, after: int) -> AsyncIterator[bytes]:
             yield KEEP_ALIVE if update is None else as_event(blind(update))
 
 
+_BLIND: Mapping[str, Sequence[str]] = {
+    "text": ("text",),
+    "waiting": ("position", "seconds"),
+    "end": ("reason", "notices"),
+    "error": ("code",),
+}
+"""What of each update says nothing of who answers: counts of tokens, for one, are a tokenizer's."""
+
+
 def blind(update: Update) -> Update:
-    """Without what tells a model from another: counts of tokens are its tokenizer's."""
-    if update.kind != "end":
-        return update
-    return Update("end", {"reason": update.data["reason"]}, update.number)
+    """An update without all that might tell one model from another."""
+    told = {name: update.data[name] for name in _BLIND[update.kind] if name in update.data}
+    return Update(update.kind, told, update.number)
 
 
 def _json(value: dict[str, Any], status: int = 200) -> JSONResponse:

@@ -228,6 +228,8 @@ def anonymous(error: ApiError) -> ApiError:
     """An error that says nothing of the model that raised it: the page has words for its code."""
     hidden = ApiError(error.status, f"neither side can be asked this: {error.code}", code=error.code)
     hidden.headers.update(error.headers)
+    if "messages" in error.more:  # a guard's words to people, which know of no model
+        hidden.more["messages"] = error.more["messages"]
     return hidden
 
 

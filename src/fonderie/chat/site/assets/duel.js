@@ -123,7 +123,7 @@ async function readSide(number, side, signal) {
       else if (kind === "waiting") view.wait(place(data));
       else if (kind === "reconnecting") view.wait(t("chat.reconnecting"));
       else if (kind === "end") {
-        view.end(data.reason);
+        view.end(data);
         return data;
       } else {
         view.fail(problem(data.code));
@@ -154,7 +154,7 @@ function voted(state) {
 function tell(error) {
   if (!(error instanceof Failure)) throw error;
   if (error.code === "duel_not_found") sessionStorage.removeItem(TAB);
-  by("problem").textContent = problem(error.code);
+  by("problem").textContent = error.messages?.[language] ?? problem(error.code);
 }
 
 function begin() {

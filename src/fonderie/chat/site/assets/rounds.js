@@ -74,8 +74,9 @@ function oneSide(side) {
       asked ??= requestAnimationFrame(draw);
     },
     /** It has ended. */
-    end(reason) {
+    end({ reason, notices }) {
       ended();
+      for (const notice of notices ?? []) state.before(h("p", { class: "advice" }, notice[language] ?? notice.en ?? ""));
       if (["length", "stopped", "left", "content_filter"].includes(reason)) state.textContent = t(`chat.reason.${reason}`);
     },
     /** It cannot be answered. */
