@@ -1,6 +1,9 @@
 """Nothing is kept unless asked; what is withdrawn or deleted is gone, from every table and from the file."""
 
 import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -10,7 +13,7 @@ from tests.chat.judging import ASKED, ONE, TEXTS, agree, duel, new_session, pers
 
 from fonderie.chat import consent, retention
 from fonderie.chat.judged import new_id
-from fonderie.chat.votes import report, thumb
+from fonderie.chat.votes import Ballot, report, thumb, vote
 from fonderie.serve.api.errors import ApiError
 from fonderie.serve.database.base import Database, open_database
 from fonderie.serve.database.tables import conversations, metadata, published, sessions, tombstones, turns
@@ -140,6 +143,42 @@ def test_withdrawing_deletes_what_was_kept_and_nobody_elses(database):
     assert len(buried(database)) == 1
     with database.read() as connection:
         assert set(connection.scalars(select(conversations.c.session_id))) == {other}
+
+
+@pytest.mark.parametrize("first", ["vote", "withdrawal"])
+def test_nothing_is_kept_beside_a_withdrawal(database, first):
+    """Whichever of two transactions is first, the other waits for it."""
+    session_id, begun = person(database), threading.Event()
+
+    def cast() -> None:
+        vote(connection, session_id, TEXTS, duel(), position=1, ballot=Ballot("a"), at=ASKED + 30)
+
+    def withdraw() -> None:
+        agree(connection, session_id, evaluation=False)
+
+    def other() -> str:
+        begun.wait(10)
+        with database.write() as second:
+            if first == "vote":
+                agree(second, session_id, evaluation=False)
+            else:
+                vote(second, session_id, TEXTS, duel(), position=1, ballot=Ballot("a"), at=ASKED + 30)
+        return "done"
+
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(other)
+        with database.write() as connection:
+            (cast if first == "vote" else withdraw)()
+            begun.set()
+            time.sleep(0.2)
+            assert not waiting.done()
+        if first == "vote":
+            assert waiting.result(20) == "done"
+        else:
+            with pytest.raises(ApiError) as error:
+                waiting.result(20)
+            assert error.value.code == "consent_required"
+    assert "conversations" not in counts(database)
 
 
 def test_withdrawing_publication_alone_is_for_good(database):

@@ -117,7 +117,7 @@ def require(connection: Connection, session_id: int, texts: Texts) -> Consent:
 
     ApiError 428 if there is none, 409 if it was given to other words than those in force.
     """
-    _hold(connection, session_id)
+    hold(connection, session_id)
     found = current(connection, session_id)
     if found is None or not found.evaluation:
         raise ApiError(428, "nothing is kept without consent to it", code="consent_required")
@@ -137,7 +137,7 @@ def give(
     """
     if publication and not evaluation:
         raise bad("what is not kept cannot be published", "publication", "publication_needs_evaluation")
-    _hold(connection, session_id)
+    hold(connection, session_id)
     row: dict[str, Any] = {"session_id": session_id, "evaluation": evaluation, "publication": publication, "at": at}
     row |= {"version": text.version, "text_hash": text.hash, "locale": text.locale}
     key = connection.execute(insert(consents).values(row)).inserted_primary_key
@@ -193,7 +193,7 @@ def my_data(connection: Connection, session_id: int) -> dict[str, Any]:
 
 def erase(connection: Connection, session_id: int, at: float) -> None:
     """Delete everything that there is of a session, and the session; its bytes are gone with the transaction."""
-    _hold(connection, session_id)
+    hold(connection, session_id)
     _erase_conversations(connection, conversations.c.session_id == session_id, at)
     connection.execute(delete(reports).where(reports.c.session_id == session_id))
     connection.execute(delete(consents).where(consents.c.session_id == session_id))
@@ -221,8 +221,11 @@ def expire(connection: Connection, *, unseen_since: float, at: float, most: int 
     return len(old)
 
 
-def _hold(connection: Connection, session_id: int) -> None:
-    """Keep a session's other transactions waiting, so that nothing is kept while its consent is withdrawn."""
+def hold(connection: Connection, session_id: int) -> None:
+    """Keep a session's other transactions waiting, so that nothing is kept while its consent is withdrawn.
+
+    ApiError 404 if there is no such session.
+    """
     if connection.scalar(select(sessions.c.id).where(sessions.c.id == session_id).with_for_update()) is None:
         raise ApiError(404, "there is no such session", code="session_unknown")
 

@@ -138,6 +138,7 @@ def report(
         raise bad(f"reason {reason[:32]!r} is none of {', '.join(REPORT_REASONS)}", "reason")
     _check_length(comment, "comment", COMMENT_LIMIT)
     _check_length(excerpt, "excerpt", EXCERPT_LIMIT)
+    consent.hold(connection, session_id)
     today = (reports.c.session_id == session_id) & (reports.c.at > at - DAY_SECONDS)
     if (connection.scalar(select(func.count()).select_from(reports).where(today)) or 0) >= REPORTS_PER_DAY:
         raise ApiError(
