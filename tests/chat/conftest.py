@@ -59,22 +59,23 @@ def shadow(small: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shadow_of(small.release, tmp_path_factory.mktemp("shadow") / "release")
 
 
-def _contenders(tokens: int) -> list[str]:
-    return [f"{name},max_tokens={tokens}" for name in ("toy-0.1.0", SHADOW)]
+def _contenders(settings: str) -> list[str]:
+    return [f"{name},{settings}" for name in ("toy-0.1.0", SHADOW)]
 
 
 @pytest.fixture(scope="session")
 def arena(small: Build, shadow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """Two releases whose duels are short."""
-    making = Making(tmp_path_factory.mktemp("arena"), contenders=_contenders(24))
+    making = Making(tmp_path_factory.mktemp("arena"), contenders=_contenders("max_tokens=24"))
     with serving([small.release, shadow], making, batch=2, waiting=8) as running:
         yield Arena(running, making.database, making.heard)
 
 
 @pytest.fixture(scope="session")
 def calm_arena(small: Build, shadow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    """Two that take their time, and want work for a vote."""
-    making = Making(tmp_path_factory.mktemp("calm"), contenders=_contenders(60), proof_of_work_bits=8)
+    """Two that take their time, and want work for a vote; their likeliest words go on, so that no answer ends early."""
+    settings = "temperature=0,max_tokens=110"
+    making = Making(tmp_path_factory.mktemp("calm"), contenders=_contenders(settings), proof_of_work_bits=8)
     with serving([small.release, shadow], making, load=unhurried) as running:
         yield Arena(running, making.database, making.heard)
 

@@ -11,6 +11,13 @@ from tests.chat.browser import violations
 from fonderie.serve.database.tables import sessions, votes
 
 
+WATCH_BUSY = """() => {
+  window.seenBusy = 0;
+  const look = () => { window.seenBusy = Math.max(window.seenBusy, document.querySelectorAll("[aria-busy]").length); };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+}"""
+
+
 def ask(page: Page, text: str = QUESTION) -> None:
     page.locator("#question").fill(text)
     page.locator("#question").press("Enter")
@@ -44,11 +51,12 @@ def test_a_duel_and_its_vote_by_keyboard_alone(visit, calm_arena):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "question":
             break
+    page.evaluate(WATCH_BUSY)
     page.keyboard.type("Quelle touche ? 1 2 v n")
     expect(page.locator("#question")).to_have_value("Quelle touche ? 1 2 v n")  # a field takes what is typed
     page.keyboard.press("Enter")
-    expect(page.locator(".side .text").first).to_have_attribute("aria-busy", "true")
     ready(page)
+    assert page.evaluate("window.seenBusy") == 2  # both sides, while they were being written
     expect(page.locator("#status")).to_have_text("Les deux réponses sont terminées. Vous pouvez voter.")
     assert page.locator("[aria-busy]").count() == 0
     page.keyboard.press("4")

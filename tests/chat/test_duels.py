@@ -185,7 +185,7 @@ def test_with_consent_every_turn_and_vote_is_kept(arena, client):
     assert set(said) == {(0, ""), (1, "a"), (1, "b"), (2, ""), (3, "a"), (3, "b")}
     assert said[3, "b"].text == text_of(streams["b"])
     assert said[3, "b"].seed == str(seen["sides"]["b"]["seeds"][1])
-    assert said[3, "b"].answer_tokens > 0
+    assert said[3, "b"].answer_tokens is not None
     who = {row.side: row for row in arena.rows(contenders) if row.conversation_id == state["id"]}
     assert {side: row.digest for side, row in who.items()} == {side: seen["sides"][side]["digest"] for side in "ab"}
 

@@ -1,15 +1,18 @@
 """The public ranking page: places, intervals, who met whom, and how; computed once a minute at most."""
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from fonderie.chat.judged import Contender
@@ -19,6 +22,8 @@ from fonderie.chat.site.pages import Site
 from fonderie.chat.site.words import Language
 from fonderie.core.digest import short
 from fonderie.serve.database.base import Database
+
+log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 60.0
 SEED = 0
@@ -39,7 +44,7 @@ class Computed:
     at: float
     """Seconds since 1970."""
 
-    @property
+    @cached_property
     def pairs(self) -> Pairs:
         """How often each pair was voted on."""
         found: dict[frozenset[str], int] = {}
@@ -56,13 +61,37 @@ class Board:
         self._database, self._clock = database, clock
         self._last: Computed | None = None
         self._lock = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
 
     async def current(self) -> Computed:
         """A ranking that is a minute old at most; whoever comes first has it computed, the others wait for it."""
         async with self._lock:
-            if self._last is None or not 0 <= self._clock() - self._last.at < FRESH_SECONDS:
+            if self._last is None or not self._is_fresh(self._last):
                 self._last = await run_in_threadpool(self._compute)
             return self._last
+
+    def pairs(self) -> Pairs:
+        """How often each pair was voted on, by the last ranking: nobody who begins a duel waits for a newer one.
+
+        One is computed meanwhile if that is old; before the first, every pair counts as new.
+        """
+        if self._renewal is None and (self._last is None or not self._is_fresh(self._last)):
+            self._renewal = asyncio.create_task(self._renew())
+        return {} if self._last is None else self._last.pairs
+
+    def _is_fresh(self, computed: Computed) -> bool:
+        return 0 <= self._clock() - computed.at < FRESH_SECONDS
+
+    async def _renew(self) -> None:
+        try:
+            await self.current()
+        except SQLAlchemyError as error:
+            # Its text may hold what people wrote, so only its kind is said.
+            log.error(
+                "the ranking could not be computed (%s); pairs are drawn by the last one", type(error).__name__
+            )
+        finally:
+            self._renewal = None
 
     def _compute(self) -> Computed:
         at = self._clock()

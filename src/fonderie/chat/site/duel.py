@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
 from fonderie.chat import votes
@@ -47,6 +47,15 @@ _CARDS: Mapping[Language, Sequence[str]] = {"fr": ("README.fr.md", "README.md"),
 Question = Annotated[str, StringConstraints(min_length=1)]
 
 
+def _known(code: str) -> str:
+    if code not in (*votes.POSITIVE, *votes.NEGATIVE):
+        raise ValueError(f"a reason is one of {', '.join((*votes.POSITIVE, *votes.NEGATIVE))}")
+    return code
+
+
+Reason = Annotated[str, AfterValidator(_known)]
+
+
 class Opening(Fields):
     """The first question of a duel."""
 
@@ -64,8 +73,8 @@ class Voting(Fields):
     """What the person says of the two answers to one question."""
 
     choice: Choice
-    reasons: dict[Side, Annotated[list[str], Field(max_length=16)]] = Field(default_factory=dict)
-    comment: str = ""
+    reasons: dict[Side, Annotated[list[Reason], Field(max_length=16)]] = Field(default_factory=dict)
+    comment: Annotated[str, StringConstraints(max_length=votes.COMMENT_LIMIT)] = ""
     keep: bool
     """Whether it is to be stored, which needs consent; else it is forgotten, and the names are shown as well."""
     challenge: str | None = None
@@ -138,7 +147,7 @@ def _add_rounds(app: FastAPI, arena: Arena) -> None:
     async def begin(opening: Opening, request: Request) -> Response:
         caller = await arena.door.admit_visitor(request)
         owner, fresh = owner_of(request)
-        sides = draw(arena.fighters, (await arena.board.current()).pairs, arena.chance)
+        sides = draw(arena.fighters, arena.board.pairs(), arena.chance)
         duel = Duel(owner, sides, opening.locale, started_at=arena.clock())
         await arena.begin_round(duel, opening.text, caller)
         arena.duels.add(duel)

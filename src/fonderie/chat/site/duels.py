@@ -138,11 +138,19 @@ class Round:
     seeds: dict[Side, int]
     ballot: Ballot | None = None
     kept: bool = False
+    _characters: int | None = None
 
     @property
     def is_running(self) -> bool:
         """Whether a side has not ended."""
         return any(run.last is None for run in self.runs.values())
+
+    @property
+    def characters(self) -> int:
+        """How much memory it takes, about; an answer counts once it has ended."""
+        if self._characters is None and not self.is_running:
+            self._characters = len(self.question) + sum(len(run.text) for run in self.runs.values())
+        return len(self.question) if self._characters is None else self._characters
 
     @property
     def failed(self) -> bool:
@@ -219,9 +227,7 @@ class Duel:
     @property
     def characters(self) -> int:
         """How much memory it takes, about."""
-        return sum(
-            len(round_.question) + sum(len(run.text) for run in round_.runs.values()) for round_ in self.rounds
-        )
+        return sum(round_.characters for round_ in self.rounds)
 
 
 def anonymous(error: ApiError) -> ApiError:
@@ -256,12 +262,17 @@ class Duels:
         now = self._clock()
         duel.used_at = now
         self._held[duel.id] = duel
-        self._make_room(now)
+        self._forget_idle(now)
+        characters = sum(one.characters for one in self._held.values())
+        while len(self._held) > self.bounds.held or (
+            len(self._held) > 1 and characters > self.bounds.held_characters
+        ):
+            characters -= self._held.popitem(last=False)[1].characters
 
     def find(self, name: str, owner: str | None) -> Duel:
         """A visitor's duel; ApiError 404 if there is none, or it is another's: nobody learns which."""
         now = self._clock()
-        self._make_room(now)
+        self._forget_idle(now)
         duel = self._held.get(name)
         if duel is None or owner is None or not secrets.compare_digest(duel.owner.encode(), owner.encode()):
             raise ApiError(404, "there is no such duel, or it was forgotten meanwhile", code="duel_not_found")
@@ -276,11 +287,7 @@ class Duels:
                 for run in round_.runs.values():
                     run.stop()
 
-    def _make_room(self, now: float) -> None:
-        characters = sum(duel.characters for duel in self._held.values())
-        for name, duel in list(self._held.items()):
-            idle = now - duel.used_at > self.bounds.idle_seconds
-            if not idle and len(self._held) <= self.bounds.held and characters <= self.bounds.held_characters:
-                break
-            characters -= duel.characters
-            del self._held[name]
+    def _forget_idle(self, now: float) -> None:
+        """Those that were not touched for longest are the first."""
+        while self._held and now - next(iter(self._held.values())).used_at > self.bounds.idle_seconds:
+            self._held.popitem(last=False)
