@@ -31,7 +31,9 @@ class Address:
     def listen(self) -> socket.socket:
         """Take the address; UsageError if it cannot be had, before minutes are spent on loading models."""
         try:
-            return socket.create_server((self.host, self.port), reuse_port=False)
+            # With IPv6 alone: an IPv4 caller in IPv6 clothes would be in no network of --trusted-proxy.
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            return socket.create_server((self.host, self.port), family=family, reuse_port=False)
         except OSError as error:
             raise UsageError(
                 f"{self.host}:{self.port} cannot be listened on: {error.strerror}",

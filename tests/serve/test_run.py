@@ -1,0 +1,23 @@
+import socket
+
+import pytest
+
+from fonderie.core.errors import UsageError
+from fonderie.serve.run import Address
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_an_address_of_either_kind_is_listened_on_by_one(host):
+    if host == "::1" and not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    with Address(host, 0).listen() as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(listener.getsockname()[:2], timeout=5):
+            pass
+        with pytest.raises(UsageError, match=f"{host}:{port} cannot be listened on: .*in use"):
+            Address(host, port).listen()
+
+
+def test_an_address_that_is_not_ours_is_refused():
+    with pytest.raises(UsageError, match=r"192\.0\.2\.1:0 cannot be listened on"):
+        Address("192.0.2.1", 0).listen()
