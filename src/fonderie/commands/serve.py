@@ -62,6 +62,11 @@ def _add_door(parser: argparse.ArgumentParser) -> None:
         help="network of a proxy whose X-Forwarded-For and X-Forwarded-Proto are believed; may be repeated; "
         "default: nobody's are",
     )
+    parser.add_argument(
+        "--open-metrics",
+        action="store_true",
+        help="let everybody read /metrics; default: holders of an admin's key",
+    )
 
 
 def _add_guards(parser: argparse.ArgumentParser) -> None:
@@ -92,9 +97,15 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
         "default: every release, and a single one at two temperatures",
     )
     parser.add_argument(
+        "--operator",
+        default="",
+        metavar="TEXT",
+        help="who is responsible for the service and how to write to them; the foot of its pages says so",
+    )
+    parser.add_argument(
         "--retention-days",
         type=positive,
-        default=365,
+        default=180,
         metavar="N",
         help="after somebody's last visit, when all that they agreed to have kept is deleted; default: %(default)s",
     )
@@ -103,7 +114,7 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="BITS",
-        help="what a vote costs the voter's browser: 2^BITS hashes; default: %(default)s, nothing",
+        help="what a vote costs the voter's browser: 2^BITS hashes, with 16 about a second; default: %(default)s",
     )
 
 
@@ -156,10 +167,12 @@ def _answer(
 ) -> None:
     """Answer until told to stop."""
     from fonderie.chat.retention import keeping_retention
+    from fonderie.chat.site.admin import Admin, add_admin
     from fonderie.chat.site.app import add_site
     from fonderie.chat.site.evaluating import add_evaluating
     from fonderie.chat.site.running import Runs
     from fonderie.chat.site.sealing import Seals
+    from fonderie.chat.site.stages import add_stages
     from fonderie.serve.access import Door, Rules, trusted_proxies
     from fonderie.serve.api.app import make_api
     from fonderie.serve.run import Address, serve
@@ -179,9 +192,9 @@ def _answer(
         serving.update(models)
         door = Door(database, rules, stage=stage)
         retention = partial(keeping_retention, database, options.retention_days)
-        app = make_api(models, door, during=[stage.running, retention])
+        app = make_api(models, door, during=[stage.running, retention], open_metrics=options.open_metrics)
         runs, seals = Runs(), Seals()
-        site = add_site(app, models, door, runs=runs, seals=seals)
+        site = add_site(app, models, door, runs=runs, seals=seals, operator=options.operator)
         add_evaluating(
             site,
             models,
@@ -193,6 +206,8 @@ def _answer(
             contenders=options.duel,
             proof_of_work_bits=options.proof_of_work,
         )
+        add_stages(site, door, stage)
+        add_admin(site, Admin(models, door, stage, guards))
         return app
 
     serve(

@@ -17,6 +17,7 @@ from fonderie.serve.api.completions import CompletionFields, completion_answer, 
 from fonderie.serve.api.embeddings import EmbeddingFields, embedded
 from fonderie.serve.api.errors import ApiError
 from fonderie.serve.api.frame import Frame, handle_errors
+from fonderie.serve.api.gates import gate_of
 from fonderie.serve.api.responses import ResponsesFields, response_answer, response_stream
 from fonderie.serve.api.streaming import stream, while_connected
 from fonderie.serve.api.tokens import DetokenizeFields, TokenizeFields, detokenized, tokenized, tokenizer_info
@@ -129,15 +130,20 @@ def _add_tokens(app: APIRouter, models: Mapping[str, Served]) -> None:
 
 
 def _add_models(app: APIRouter, models: Mapping[str, Served]) -> None:
+    gates = {name: gate_of(model) for name, model in models.items()}
+
+    def described(name: str) -> dict[str, Any]:
+        return {**_described(_named(models, name)), "gate": gates[name]}
+
     @app.get("/v1/models")
     async def list_models() -> dict[str, Any]:
         """The models that answer."""
-        return {"object": "list", "data": [_described(model) for model in models.values()]}
+        return {"object": "list", "data": [described(name) for name in models]}
 
     @app.get("/v1/models/{name}")
     async def get_model(name: str) -> dict[str, Any]:
         """One of them."""
-        return _described(_named(models, name))
+        return described(name)
 
 
 def _add_state(app: FastAPI, models: Mapping[str, Served], door: Door) -> None:

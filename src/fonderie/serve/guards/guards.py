@@ -78,6 +78,8 @@ class Guards:
 
     def mode(self, category: str, side: Side) -> Mode:
         """off, log, warn or block."""
+        if category == FAILED:
+            return "block"
         found: Mode = getattr(self.categories[category], side)
         return found
 
