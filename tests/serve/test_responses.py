@@ -111,7 +111,12 @@ def test_the_clients_own_stream_and_parser_understand_it(client):
 
 def test_log_probabilities_are_included_where_they_are_asked_for(client):
     found = client.responses.create(
-        model=MODEL, input=QUESTION, max_output_tokens=8, include=["message.output_text.logprobs"], top_logprobs=2
+        model=MODEL,
+        input=QUESTION,
+        max_output_tokens=8,
+        text={"format": {"type": "json_object"}},  # no special token comes then, which text leaves out
+        include=["message.output_text.logprobs"],
+        top_logprobs=2,
     )
     entries = found.output[0].content[0].logprobs
     assert all(len(entry.top_logprobs) == 2 for entry in entries)

@@ -39,6 +39,8 @@ class Scripted:
     """By path, from what was posted."""
     posted: list[dict[str, Any]] = field(default_factory=list)
     """To any path."""
+    keys: list[str | None] = field(default_factory=list)
+    """With which it was asked, each time."""
 
 
 @contextmanager
@@ -55,6 +57,7 @@ def scripted(answers: dict[str, Callable[[bytes], tuple[int, bytes]]]) -> Iterat
             self.answer(data)
 
         def answer(self, data: bytes) -> None:
+            found.keys.append(self.headers["authorization"])
             status, body = found.answers.get(self.path, lambda _: (404, b"{}"))(data)
             self.send_response(status)
             self.send_header("connection", "close")

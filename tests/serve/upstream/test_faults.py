@@ -1,5 +1,6 @@
 """Upstreams that are not there, not themselves, or not well."""
 
+import argparse
 import asyncio
 import json
 import socket
@@ -7,18 +8,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
 import openai
 import pytest
 from tests.serve.serving import serving
-from tests.serve.upstream.proxying import make, proxying, scripted, told
+from tests.serve.upstream.proxying import Scripted, make, proxying, scripted, told
 
+from fonderie.commands.engines import add_engine, opener
 from fonderie.core.errors import UsageError
 from fonderie.serve.answers import Answers
 from fonderie.serve.engine.engine import Limits
+from fonderie.serve.engine.request import Finished, Request
 from fonderie.serve.upstream.opening import open_upstream
 from fonderie.tokens.tokenizer import Tokenizer
 
@@ -30,8 +33,9 @@ def piece(tokens: list[int], reason: str | None = None) -> dict[str, object]:
     return {"choices": [{"index": 0, "text": "", "token_ids": tokens, "finish_reason": reason}]}
 
 
-@pytest.fixture(scope="module")
-def upstream(small):
+@contextmanager
+def vllm(small) -> Iterator[Scripted]:
+    """What answers as vLLM does, for as long as the block lasts."""
     tokenizer = Tokenizer(small.release)
 
     def detokenize(data: bytes) -> tuple[int, bytes]:
@@ -46,6 +50,12 @@ def upstream(small):
             "/v1/completions": lambda _: (200, told(piece([70, 71]), piece([], "stop")) + b"data: [DONE]\n\n"),
         }
     ) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def upstream(small):
+    with vllm(small) as found:
         yield found
 
 
@@ -113,6 +123,26 @@ def test_of_several_releases_each_must_be_there_by_its_name(small, upstream):
     assert "--served-model-name" in error.value.hint
     with pytest.raises(UsageError, match="answers 404"):
         open_at(small, upstream.url, kind="llamacpp")
+
+
+def test_each_release_is_asked_at_its_own_upstream_with_the_key_of_the_environment(small, upstream, monkeypatch):
+    async def opened(*arguments: str) -> None:
+        parser = argparse.ArgumentParser()
+        parser.add_argument("releases", type=Path, nargs="+")
+        add_engine(parser)
+        options = parser.parse_args([str(small.release), str(small.release), "--engine", "vllm", *arguments])
+        open_next = opener(options)
+        for release in options.releases:
+            open_next(release, Answers())
+
+    monkeypatch.setenv("FONDERIE_UPSTREAM_KEY", "secret")
+    with vllm(small) as other:
+        asyncio.run(opened("--upstream", upstream.url, "--upstream", other.url))
+        assert set(other.keys) == {"Bearer secret"}
+        assert upstream.keys[-1] == "Bearer secret"
+        # One upstream for both: it must know each release by its name.
+        with pytest.raises(UsageError, match="and not toy"):
+            asyncio.run(opened("--upstream", other.url))
 
 
 @contextmanager
@@ -231,4 +261,29 @@ class Relay:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for one in self._open:
+            with suppress(OSError):  # closed by its other end
+                one.shutdown(socket.SHUT_RDWR)
             one.close()
+
+
+def test_one_that_is_given_up_before_it_has_begun_leaves_its_place(small, upstream):
+    async def main() -> None:
+        answers = Answers()
+        served = open_upstream(
+            small.release, answers, kind="vllm", url=upstream.url, key=None, alone=True, limits=Limits(batch=1)
+        )
+        told: list[tuple[int, int]] = []
+        for _ in range(3):
+            requests = [Request((0, 60), 5), Request((0, 60), 5)]  # one asked, one in line
+            async with answers.ask(served.engine, requests, lambda _most: lambda *used: told.append(used)) as asked:
+                asked.give_up()
+                async for item in asked.until_ended(5):
+                    assert item is not None
+                    assert item[1] == Finished("cancelled", 2, 0)
+        load = served.engine.load()
+        assert (load.running, load.waiting, len(told)) == (0, 0, 6)
+        assert served.engine.close()
+        with pytest.raises(RuntimeError, match="closing"):
+            served.engine.submit(Request((0, 60), 5))
+
+    asyncio.run(main())

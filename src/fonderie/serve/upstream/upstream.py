@@ -7,6 +7,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import AsyncIterator
+from functools import partial
 
 import httpx2
 
@@ -43,9 +44,16 @@ class Upstream:
     """An upstream comes back: nothing ends it for good."""
 
     def __init__(
-        self, dialect: Dialect, facts: Facts, client: httpx2.AsyncClient, tokenizer: Decodes, deliver: Deliver,
-        *, context: int, limits: Limits
-    ) -> None:  # fmt: skip
+        self,
+        dialect: Dialect,
+        facts: Facts,
+        client: httpx2.AsyncClient,
+        tokenizer: Decodes,
+        deliver: Deliver,
+        *,
+        context: int,
+        limits: Limits,
+    ) -> None:
         self.kind = dialect.kind
         self.capabilities: frozenset[Capability] = dialect.capabilities
         self.limits = limits
@@ -53,7 +61,7 @@ class Upstream:
         self._dialect, self._facts, self._client = dialect, facts, client
         self._tokenizer, self._deliver = tokenizer, deliver
         self._waiting: deque[tuple[int, Request]] = deque()
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[int, asyncio.Task[Finished]] = {}
         self._counts: Counter[str] = Counter()
         self._busy, self._since = 0.0, 0.0
         self._closing = False
@@ -127,32 +135,13 @@ class Upstream:
             number, request = self._waiting.popleft()
             if not self._running:
                 self._since = time.perf_counter()
-            self._running[number] = asyncio.get_running_loop().create_task(self._answer(number, request))
+            task = asyncio.get_running_loop().create_task(self._answer(number, request))
+            task.add_done_callback(partial(self._ended, number, request))
+            self._running[number] = task
 
-    async def _answer(self, number: int, request: Request) -> None:
-        reader = self._dialect.reader(request, self._tokenizer)
-        begun = time.monotonic()
-        try:
-            end = await self._answered(number, request, reader)
-        except asyncio.CancelledError:
-            end = Finished("cancelled", len(request.prompt), reader.answer_tokens)
-        except AwayError as error:
-            end = _failed(request, reader, "away", str(error))
-        except httpx2.HTTPError as error:
-            end = _failed(request, reader, "away", f"the upstream does not answer ({type(error).__name__})")
-        except RefusedError as error:
-            end = _failed(request, reader, "refused", f"the upstream refuses: {error}")
-        except GarbledError as error:
-            log.error("the upstream cannot be understood: %s", error)
-            said = f": {error.said}" if error.said else ""
-            end = _failed(request, reader, "garbled", f"the upstream cannot be understood: {error}{said}")
-        except Exception as error:
-            # Where it happened, without the error's own words: they may hold somebody's text.
-            place = "".join(traceback.format_tb(error.__traceback__))
-            log.error("an answer of the upstream could not be read: %s\n%s", type(error).__name__, place)
-            end = _failed(request, reader, "failed", type(error).__name__)
-        if end.reason in ("stop", "length"):
-            self._pace.add(time.monotonic() - begun)
+    def _ended(self, number: int, request: Request, task: asyncio.Task[Finished]) -> None:
+        # One that is given up before it has begun is cancelled without a step of its own.
+        end = Finished("cancelled", len(request.prompt), 0) if task.cancelled() else task.result()
         del self._running[number]
         if not self._running:
             self._busy += time.perf_counter() - self._since
@@ -161,6 +150,32 @@ class Upstream:
         self._counts["cached_tokens"] += end.cached_tokens
         self._deliver([(number, end)])
         self._ask_next()
+
+    async def _answer(self, number: int, request: Request) -> Finished:
+        """One request, to its end, whatever comes."""
+        reader = self._dialect.reader(request, self._tokenizer)
+        begun = time.monotonic()
+        try:
+            end = await self._answered(number, request, reader)
+        except asyncio.CancelledError:
+            return Finished("cancelled", len(request.prompt), reader.answer_tokens)
+        except AwayError as error:
+            return _failed(request, reader, "away", str(error))
+        except httpx2.HTTPError as error:
+            return _failed(request, reader, "away", f"the upstream does not answer ({type(error).__name__})")
+        except RefusedError as error:
+            return _failed(request, reader, "refused", f"the upstream refuses: {error}")
+        except GarbledError as error:
+            log.error("the upstream cannot be understood: %s", error)
+            said = f": {error.said}" if error.said else ""
+            return _failed(request, reader, "garbled", f"the upstream cannot be understood: {error}{said}")
+        except Exception as error:
+            # Where it happened, without the error's own words: they may hold somebody's text.
+            place = "".join(traceback.format_tb(error.__traceback__))
+            log.error("an answer of the upstream could not be read: %s\n%s", type(error).__name__, place)
+            return _failed(request, reader, "failed", type(error).__name__)
+        self._pace.add(time.monotonic() - begun)
+        return end
 
     async def _answered(self, number: int, request: Request, reader: Reader) -> Finished:
         if request.max_tokens == 0 and not request.prompt_logprobs:  # a prompt that is only read: nothing to ask
