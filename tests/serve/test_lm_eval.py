@@ -39,7 +39,9 @@ def test_log_likelihoods_over_http_are_those_of_the_model(small, tmp_path, monke
         load_pretrained(small.release), Tokenizer(small.release), bos=False, chat=False, seed=1, machine=Machine()
     )
     expected = evaluated(direct, tasks)
-    with serving([small.release], lambda served: make_api({one.name: one for one in served}, door(tmp_path))) as running:
+    with serving(
+        [small.release], lambda served: make_api({one.name: one for one in served}, door(tmp_path))
+    ) as running:
         arguments = {
             "model": "toy-0.1.0",
             "base_url": f"{running.url}/v1/completions",
