@@ -97,6 +97,18 @@ def test_what_prompts_share_is_read_once_and_changes_no_bit(model, tokenizer):
     assert kept[1].end.cached_tokens == 192
 
 
+def test_an_answer_is_not_read_again_when_its_conversation_goes_on_and_changes_no_bit(model, tokenizer):
+    first = Request(prompt(tokenizer, QUESTION, 100), 60, Sampling(seed=4), top_logprobs=0)
+    with desk(model, tokenizer) as at:
+        said = tuple(entry.token for entry in at.ask(first)[0].logprobs)
+        then = Request((*first.prompt, *said, *tokenizer.encode("Et là ?")), 20, Sampling(seed=4), top_logprobs=0)
+        (kept,) = at.ask(then)
+    with desk(model, tokenizer, prefix_bytes=0) as at:
+        (fresh,) = at.ask(then)
+    assert (kept.prompt.cached, fresh.prompt.cached) == (128, 0)
+    assert kept.logprobs == fresh.logprobs
+
+
 def test_the_prefix_cache_forgets_what_is_oldest_beyond_its_limit(model, tokenizer):
     one_chunk = 2 * 2 * 64 * model.config.kv_heads * model.config.head_size * 4
     a, b = (Request(prompt(tokenizer, text, 70), 0) for text in ("où est", "là ours"))

@@ -34,6 +34,12 @@ def test_temperature_sharpens_and_zero_takes_the_likeliest():
     assert draw(LOGITS, said(temperature=0)) == 3
 
 
+@pytest.mark.parametrize("temperature", [1e-5, 1e-30, 1e-300])
+def test_the_coldest_temperatures_take_the_likeliest(temperature):
+    assert {draw(LOGITS, said(seed=seed, temperature=temperature)) for seed in range(20)} == {3}
+    assert {draw(LOGITS, said(seed=seed, temperature=temperature, top_p=0.5)) for seed in range(20)} == {3}
+
+
 def test_top_k_top_p_and_min_p_leave_what_their_papers_say():
     p = LOGITS.softmax(-1)
     order = [3, 1, 4, 7]  # ties by id
@@ -55,6 +61,25 @@ def test_top_p_holds_in_a_large_flat_vocabulary():
     drawn = {draw(logits, said(seed=seed, top_p=0.5)) for seed in range(3000)}
     assert min(drawn) >= 2490
     assert len(drawn) > 1000
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(-60, 20, width=32), min_size=1, max_size=300),
+    st.sampled_from([0, 1, 3, 40, 1000]),
+    st.sampled_from([1e-6, 0.5, 0.9, 0.999999, 1.0]),
+    st.sampled_from([0.0, 1e-9, 0.05, 1.0]),
+    st.integers(0, 99),
+)
+def test_what_is_drawn_is_among_what_a_full_sort_leaves(values, top_k, top_p, min_p, seed):
+    logits = torch.tensor(values)
+    p, order = logits.double().softmax(-1).sort(descending=True, stable=True)
+    if top_k:
+        p, order = p[:top_k] / p[:top_k].sum(), order[:top_k]
+    # The bounds are blurred by a rounding of fp32.
+    left = order[(p.cumsum(-1) - p < top_p + 1e-5) & (p >= (min_p * p[0]) * (1 - 1e-5))].tolist()
+    found = draw(logits, said(seed=seed, top_k=top_k, top_p=top_p, min_p=min_p))
+    assert logits[found] >= logits[left].min() - 1e-4
 
 
 def test_penalties_and_bias_change_the_logits_as_documented():

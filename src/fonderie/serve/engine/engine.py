@@ -213,7 +213,7 @@ class Engine:
     def _round(self, room: Room, prefixes: PrefixCache | None) -> None:
         ended = self._take_in(room, prefixes)
         self._read(room, prefixes)
-        self._go_on(room)
+        self._go_on(room, prefixes)
         events = [*ended, *((running.number, event) for running in self._running for event in running.events)]
         with self._changed:
             for running in self._running:
@@ -291,7 +291,7 @@ class Engine:
             if prefixes is not None and running.read % CHUNK == 0:
                 prefixes.keep(running.slot, running.request.prompt[: running.read])
 
-    def _go_on(self, room: Room) -> None:
+    def _go_on(self, room: Room, prefixes: PrefixCache | None) -> None:
         """One token more for each whose prompt is read."""
         saying = [running for running in self._running if not running.reading and not running.done]
         if not saying:
@@ -300,6 +300,9 @@ class Engine:
         logits_RV = room.logits(room.go_on(slots, tokens, [running.length for running in saying]))
         for row, running in enumerate(saying):
             self._guarded(running, partial(running.say, logits_RV[row]))
+            if prefixes is not None and isinstance(room, Slots) and running.length % CHUNK == 0:
+                # The next question of a conversation brings this answer along.
+                prefixes.keep(running.slot, (*running.request.prompt, *running.history.said)[: running.length])
 
     @staticmethod
     def _guarded(running: Running, work: Callable[[], None]) -> None:

@@ -1,7 +1,8 @@
 """What prompts have in common is read once: the system's words, and a conversation's earlier turns.
 
 Kept by whole chunks, each under a hash of all tokens up to its end, so that what is found is what reading would
-give, to the bit: only what was read as part of a prompt is kept, never what was written as part of an answer.
+give, to the bit. On a processor answers are kept as well, since there it is the same whether a token was read or
+said; where it is not (`DeviceSlots`), only what was read is.
 """
 
 import hashlib

@@ -8,14 +8,21 @@ R rows, V vocabulary.
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from fonderie.serve.engine.request import Sampling, TokenLogprob
 
-FIRST_CANDIDATES = 128
-"""Likeliest tokens that are looked at before all of them are sorted: nearly always they hold top_p."""
+FIRST_SHARE = 2.0**-10
+"""Of the likeliest token's probability: tokens with less are looked at only where those with more are too few."""
+LEAST_TEMPERATURE = 1e-30
+"""A smaller one would be zero in fp32, and the likeliest token's share no number; so cold, no other is drawn."""
+
+Numbers = npt.NDArray[Any]
 
 
 @dataclass
@@ -39,17 +46,19 @@ def draw(logits_V: Tensor, history: History, allowed_V: Tensor | None = None) ->
     `allowed_V` is true where a grammar permits the token.
     """
     settings = history.sampling
-    logits_V = _adjusted(logits_V, history)
+    # In numpy: a call takes a microsecond or two of its own, and torch ten.
+    values_V = _adjusted(logits_V.numpy(), history)
     if allowed_V is not None:
-        logits_V = logits_V.masked_fill(~allowed_V, float("-inf"))
+        values_V = np.where(allowed_V.numpy(), values_V, np.float32(-np.inf))
     if settings.temperature == 0:
-        return int(logits_V.argmax())
-    scaled_V = logits_V / settings.temperature
+        return int(values_V.argmax())
+    # Shares of the likeliest token's probability.
+    share_V = np.exp((values_V - values_V.max()) / np.float32(max(settings.temperature, LEAST_TEMPERATURE)))
     chance = uniform(settings.seed, len(history.said))
     if settings.top_k == 0 and settings.top_p == 1 and settings.min_p == 0:
-        return _at(scaled_V.softmax(-1), chance)
-    p, ids = _candidates(scaled_V, settings)
-    return int(ids[_at(p, chance)])
+        return _at(share_V, chance)
+    ids = _candidates(share_V, settings)
+    return int(ids[_at(share_V[ids], chance)])
 
 
 def uniform(seed: int, number: int) -> float:
@@ -71,58 +80,57 @@ def logprobs_of(logits_RV: Tensor, tokens: list[int], top: int) -> list[TokenLog
     ]
 
 
-def _adjusted(logits_V: Tensor, history: History) -> Tensor:
-    """Logits with bias and penalties; the same tensor where there are none."""
+def _adjusted(values_V: Numbers, history: History) -> Numbers:
+    """Logits with bias and penalties; the same array where there are none."""
     settings = history.sampling
     penalised = settings.presence_penalty or settings.frequency_penalty
     if not (penalised and history.said) and settings.repetition_penalty == 1 and not settings.logit_bias:
-        return logits_V
-    logits_V = logits_V.clone()
+        return values_V
+    values_V = values_V.copy()
     if settings.repetition_penalty != 1:
-        seen = torch.tensor(sorted({*history.prompt, *history.said}))
-        values = logits_V[seen]
-        penalty = settings.repetition_penalty
-        logits_V[seen] = torch.where(values > 0, values / penalty, values * penalty)
+        seen = np.fromiter({*history.prompt, *history.said}, np.int64)
+        values, penalty = values_V[seen], np.float32(settings.repetition_penalty)
+        values_V[seen] = np.where(values > 0, values / penalty, values * penalty)
     if penalised and history.said:
-        ids, counts = torch.tensor(list(history.counts)), torch.tensor(list(history.counts.values()))
-        logits_V[ids] -= settings.presence_penalty + settings.frequency_penalty * counts
+        ids, counts = (np.fromiter(found, np.int64) for found in (history.counts, history.counts.values()))
+        values_V[ids] -= (settings.presence_penalty + settings.frequency_penalty * counts).astype(np.float32)
     if settings.logit_bias:
-        biased = torch.tensor(list(settings.logit_bias))
-        logits_V[biased] += torch.tensor(list(settings.logit_bias.values()))
-    return logits_V
+        biased = np.fromiter(settings.logit_bias, np.int64)
+        values_V[biased] += np.fromiter(settings.logit_bias.values(), np.float32)
+    return values_V
 
 
-def _candidates(scaled_V: Tensor, settings: Sampling) -> tuple[Tensor, Tensor]:
-    """Probabilities and ids that top_k, top_p and min_p leave, the likeliest first, ties by id."""
-    total = scaled_V.logsumexp(-1)
-    size = len(scaled_V)
-    look = min(size, max(FIRST_CANDIDATES, settings.top_k))
-    while True:
-        p, ids = _likeliest(scaled_V, look, total)
-        held = p.sum() if settings.top_k == 0 else p[: settings.top_k].sum()
-        enough = settings.top_k > 0 or held >= settings.top_p or p[-1] < settings.min_p * p[0]
-        if look == size or enough:
-            break
-        look = min(size, look * 8)
+def _candidates(share_V: Numbers, settings: Sampling) -> Numbers:
+    """The ids that top_k, top_p and min_p leave, the likeliest first, ties by id."""
     if settings.top_k:
-        p, ids = p[: settings.top_k], ids[: settings.top_k]
-        p = p / p.sum()
+        ids = _at_least(share_V, np.partition(share_V, -min(settings.top_k, len(share_V)))[-settings.top_k :].min())
+        ids = ids[: settings.top_k]
+        total = share_V[ids].sum(dtype=np.float64)
+    else:
+        least, total = FIRST_SHARE, share_V.sum(dtype=np.float64)
+        while True:
+            ids = _at_least(share_V, max(least, settings.min_p))
+            enough = least <= settings.min_p or share_V[ids].sum(dtype=np.float64) >= settings.top_p * total
+            if enough or least == 0:
+                break
+            # A share of less than so little is none: then all tokens are looked at.
+            least = least / 64 if least > 1e-30 else 0.0
+    p = share_V[ids].astype(np.float64) / total
     # Keep a token while those before it do not hold top_p yet, so that the first always stays.
-    kept = (p.cumsum(-1) - p < settings.top_p) & (p >= settings.min_p * p[0])
-    return p[kept], ids[kept]
+    kept = (p.cumsum() - p < settings.top_p) & (share_V[ids] >= settings.min_p)
+    return ids[kept]
 
 
-def _likeliest(scaled_V: Tensor, count: int, total: Tensor) -> tuple[Tensor, Tensor]:
-    """The `count` likeliest tokens in a settled order: torch.topk leaves that of ties open."""
-    least = scaled_V.topk(count).values[-1]
-    ids = torch.nonzero(scaled_V >= least)[:, 0]
-    values, order = scaled_V[ids].sort(descending=True, stable=True)
-    return (values[:count] - total).exp(), ids[order][:count]
+def _at_least(share_V: Numbers, least: float) -> Numbers:
+    """Ids of the tokens with such a share, the likeliest first, ties by id."""
+    ids = np.flatnonzero(share_V >= least)
+    found: Numbers = ids[np.argsort(-share_V[ids], kind="stable")]
+    return found
 
 
-def _at(p: Tensor, chance: float) -> int:
-    """The index at which the running sum of probabilities passes `chance` of their total."""
-    running = p.double().cumsum(-1)
-    index = int(torch.searchsorted(running, chance * running[-1], right=True))
+def _at(share: Numbers, chance: float) -> int:
+    """The index at which the running sum of shares passes `chance` of their total."""
+    running = share.cumsum(dtype=np.float64)
+    index = int(running.searchsorted(chance * running[-1], side="right"))
     # Rounding can put the last sum at the chance itself; a token of no probability is never drawn.
-    return min(index, int(torch.searchsorted(running, running[-1])))
+    return min(index, int(running.searchsorted(running[-1])))
