@@ -10,7 +10,6 @@ from tests.chat.browser import violations
 
 from fonderie.serve.database.tables import sessions, votes
 
-
 WATCH_BUSY = """() => {
   window.seenBusy = 0;
   const look = () => { window.seenBusy = Math.max(window.seenBusy, document.querySelectorAll("[aria-busy]").length); };

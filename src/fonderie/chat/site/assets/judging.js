@@ -36,6 +36,7 @@ function bar(answer) {
     button.addEventListener("click", () => {
       panel.replaceChildren(opinion(answer, value, { draw, panel, button }));
       panel.querySelector("input, button").focus();
+      panel.scrollIntoView({ block: "nearest" });
     });
     return { button, value };
   }
