@@ -39,7 +39,18 @@ FILE = GuardFile.model_validate(
 PERSONAL = GuardFile.model_validate(
     {"format": 1, "category": {"personal": {"looks_for": "personal_data", "after": "block"}}}
 )
-DATA = ("jean.dupont@laposte.net", "06 12 34 56 78", "+33 6 12 34 56 78", "FR76 3000 6000 0112 3456 7890 189")
+DATA = (
+    "jean.dupont@laposte.net",
+    "06 12 34 56 78",
+    "+33 6 12 34 56 78",
+    "FR76 3000 6000 0112 3456 7890 189",
+    "MU17 BOMM 0101 1010 3030 0200 000M UR",
+    "1 84 12 76 451 089 46",
+    "fe80::abcd:ef",
+    "sk-ABCDEFGHIJKLMNOPQRSTUVWX",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "password = hunter2zkq81Zx9Lp",
+)
 
 
 def let_out(guards: Guards, pieces: list[str], question: str = "") -> tuple[str, Verdict]:
@@ -93,7 +104,7 @@ def test_no_personal_data_leaks_however_an_answer_is_cut(parts, places):
         assert verdict.blocked == "personal"
 
 
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("data", [data for data in DATA if not data.startswith("-----")])
 def test_personal_data_of_the_question_may_be_repeated_and_no_other(data):
     guards = Guards(PERSONAL)
     question = f"Écris une lettre avec mes coordonnées : {data}."

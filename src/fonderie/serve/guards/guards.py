@@ -11,7 +11,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from fonderie.core.errors import UsageError
 from fonderie.corpus.folding import folded_words
@@ -30,6 +30,8 @@ WINDOW = max(LONGEST, RUN)
 _TOKEN = re.compile(r"\S+")
 _SPACE = re.compile(r"\s")
 _ANNOUNCES = re.compile(r"\d|-----")
+_SUSPECT = re.compile(r"[\d@]|:\w|::|-----|\S{16}")
+"""All personal data has one of these somewhere: a digit; an e-mail's or an IPv6 address's sign; a key's length."""
 _NOT_WORD = re.compile(rb"[^0-9A-Za-z]+")
 
 
@@ -43,8 +45,7 @@ class Verdict:
     """Categories that warn."""
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """What stands between white space."""
 
     start: int
@@ -52,6 +53,8 @@ class Token:
     text: str
     words: list[str]
     """Folded."""
+    announces: bool
+    """Whether personal data of several tokens may begin with it."""
 
 
 class Guards:
@@ -189,7 +192,9 @@ class Watch:
         for match in _TOKEN.finditer(self._pending):
             if match.end() == len(self._pending) and not last:
                 break  # it may go on
-            token = Token(self._pending_start + match.start(), match[0], folded_words(match[0]))
+            text = match[0]
+            start = self._pending_start + match.start()
+            token = Token(start, text, folded_words(text), _ANNOUNCES.search(text) is not None)
             used = match.end()
             categories = self._categories_at(token)
             for category in categories:
@@ -211,9 +216,10 @@ class Watch:
         self._window.append(token)
         self._cut_window(WINDOW)
         text = " ".join(one.text for one in self._window)
-        for name, kinds in self._checks.personal:
-            if name not in self._found and self._holds_personal(text, kinds):
-                found.add(name)
+        if self._checks.personal and _SUSPECT.search(text):  # most prose holds none, and is not looked through
+            for name, kinds in self._checks.personal:
+                if name not in self._found and self._holds_personal(text, kinds):
+                    found.add(name)
         if self._checks.output_filter is not None and self._checks.output_filter.blocked(text) is not None:
             found |= set(self._checks.erased)
         return [name for name in self._guards.categories if name in found]
@@ -235,12 +241,12 @@ class Watch:
         if any(name in self._checks.blocking for name, _ in self._checks.personal):
             # All personal data of more than one token has digits in its first, or is announced by -----BEGIN.
             self._cut_window(WINDOW - 1)
-            starts += [one.start for one in self._window if _ANNOUNCES.search(one.text)][:1]
+            starts += [one.start for one in self._window if one.announces][:1]
         return min(starts)
 
     def _cut_window(self, size: int) -> None:
         """Keep so many of the last tokens with words, and what stands between them."""
-        while sum(bool(one.words) for one in self._window) > size:
+        while len(self._window) > size and sum(bool(one.words) for one in self._window) > size:
             self._window.popleft()
 
     def _note(self, category: str) -> None:
