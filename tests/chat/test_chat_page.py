@@ -3,12 +3,14 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.chat.arena import SHADOW
 from tests.chat.browser import violations
 from tests.serve.serving import Running
 
@@ -34,6 +36,20 @@ def set_length(page: Page, tokens: int, seed: int | None = None, temperature: fl
     page.locator("#settings .solid").click()
 
 
+def turns_of(page: Page) -> list[dict[str, Any]]:
+    """The conversation as the tab keeps it."""
+    kept = json.loads(page.evaluate("sessionStorage['fonderie.conversation']"))
+    turns: list[dict[str, Any]] = kept["conversation"]["turns"]
+    return turns
+
+
+def told(page: Page, site: Running, **settings: Any) -> Any:
+    """What the API answers to the question."""
+    messages = [{"role": "user", "content": QUESTION}]
+    asked = {"model": site.served[0].name, "messages": messages, **settings}
+    return page.request.post(f"{site.url}/v1/chat/completions", data=asked).json()
+
+
 def until_done(page: Page) -> None:
     expect(page.locator("body.running")).to_have_count(0)
 
@@ -57,6 +73,33 @@ def occupied(site: Running, count: int) -> Iterator[None]:
     finally:
         site.loop.call_soon_threadsafe(enough.set)
         held.result(10)
+
+
+@contextmanager
+def wire(site: Running) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The service by way of connections that can be cut: its address, and what cuts those that there are."""
+    ends: list[asyncio.StreamWriter] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", int(site.url.rpartition(":")[2]))
+        ends.extend((writer, back))
+        await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+
+    def cut() -> None:
+        site.loop.call_soon_threadsafe(lambda: [end.transport.abort() for end in ends])
+
+    server = site.call(asyncio.start_server(connected, "127.0.0.1", 0))
+    assert isinstance(server, asyncio.Server)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", cut
+    site.loop.call_soon_threadsafe(server.close)
+    cut()
 
 
 @pytest.fixture
@@ -94,22 +137,8 @@ def test_a_conversation(visit, site, page):
     assert last_answer(page).get_attribute("aria-busy") is None
     assert page.evaluate("document.activeElement.id") == "question"
     # The same seed and conversation: the same answer, asked of the API this time.
-    told = page.request.post(
-        f"{site.url}/v1/chat/completions",
-        data={
-            "model": site.served[0].name,
-            "messages": [{"role": "user", "content": QUESTION}],
-            "seed": 5,
-            "max_tokens": 30,
-            "temperature": 0.7,
-            "top_p": 0.95,
-        },
-    )
-    said = told.json()["choices"][0]["message"]["content"]
-    assert (
-        json.loads(page.evaluate("sessionStorage['fonderie.conversation']"))["conversation"]["turns"][1]["text"]
-        == said
-    )
+    same = told(page, site, seed=5, max_tokens=30, temperature=0.7, top_p=0.95)
+    assert turns_of(page)[1]["text"] == same["choices"][0]["message"]["content"]
     # A retry draws another seed; an edit takes back what followed.
     page.get_by_role("button", name="Réessayer").click()
     until_done(page)
@@ -146,18 +175,10 @@ def test_a_reload_in_mid_stream_loses_nothing(visit, site, page):
     expect(page.locator(".turn.question .text")).to_have_text(QUESTION)
     page.reload()
     until_done(page)
-    kept = json.loads(page.evaluate("sessionStorage['fonderie.conversation']"))["conversation"]["turns"][1]
-    whole = page.request.post(
-        f"{site.url}/v1/chat/completions",
-        data={
-            "model": site.served[0].name,
-            "messages": [{"role": "user", "content": QUESTION}],
-            "max_tokens": 200,
-            "temperature": 0,
-        },
-    ).json()
-    assert kept["text"] == whole["choices"][0]["message"]["content"]
-    assert kept["end"]["answer_tokens"] == 200 == whole["usage"]["completion_tokens"]
+    turn = turns_of(page)[1]
+    whole = told(page, site, max_tokens=200, temperature=0)
+    assert turn["text"] == whole["choices"][0]["message"]["content"]
+    assert turn["end"]["answer_tokens"] == 200 == whole["usage"]["completion_tokens"]
 
 
 def test_a_place_in_line_is_shown(visit, site):
@@ -169,6 +190,81 @@ def test_a_place_in_line_is_shown(visit, site):
         in_line = re.compile(r"^En file d’attente, 1 personne avant vous\.( Environ \d+ s\.)?$")
         expect(second.locator(".state")).to_have_text(in_line)
     expect(last_answer(second)).not_to_be_empty()
+
+
+def test_a_connection_that_breaks_is_taken_up_again(visit, site):
+    with wire(site) as (url, cut):
+        page = visit(f"{url}/fr/")
+        follows: list[str] = []
+        page.on("request", lambda request: follows.append(request.url) if "/chat/answers/" in request.url else None)
+        set_length(page, 120, temperature=0)
+        ask(page)
+        expect(last_answer(page)).not_to_be_empty()
+        cut()
+        until_done(page)
+        assert len(follows) > 1
+        turn = turns_of(page)[1]
+        assert turn["end"]["answer_tokens"] == 120
+        assert turn["text"] == told(page, site, max_tokens=120, temperature=0)["choices"][0]["message"]["content"]
+
+
+def test_by_keyboard_alone(visit, site, page):
+    set_length(page, 400, temperature=0)  # else it might end by itself, with no time to stop it
+    page.reload()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "question":
+            break
+    page.keyboard.type("Que fait")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("le chat ?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".turn.question .text")).to_have_text("Que fait\nle chat ?")
+    page.wait_for_timeout(500)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Arrêter"
+    page.keyboard.press("Space")
+    until_done(page)
+    assert page.evaluate("document.activeElement.id") == "send"  # it has not moved
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Réglages"
+    page.keyboard.press("Enter")
+    expect(page.locator("#settings")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#settings")).to_be_hidden()
+    assert page.evaluate("document.activeElement.textContent") == "Réglages"
+
+
+def test_who_answers_can_be_chosen(visit, arena):
+    page = visit(f"{arena.url}/en/")
+    expect(page.locator("[data-model]:visible")).to_contain_text("toy")
+    page.get_by_role("combobox").select_option(SHADOW)
+    expect(page.locator("[data-model]:visible .colophon")).to_contain_text(SHADOW.split("-")[0])
+    set_length(page, 3)
+    ask(page)
+    until_done(page)
+    expect(page.locator(".turn.answer .who")).to_have_text(SHADOW)
+
+
+def test_a_conversation_that_is_left_is_kept_as_it_is(visit, site, page):
+    page.get_by_role("button", name="Historique").click()
+    page.get_by_role("checkbox").check()
+    page.locator("#history .solid").click()
+    set_length(page, 400, temperature=0)
+    ask(page)
+    expect(last_answer(page)).not_to_be_empty()
+    page.get_by_role("button", name="Nouvelle conversation").click()
+    expect(page.locator("#welcome")).to_be_visible()
+    page.get_by_role("button", name="Historique").click()
+    page.locator(".kept-open").click()
+    until_done(page)
+    expect(page.locator(".about").last).to_contain_text("arrêtée")
+    assert last_answer(page).inner_text()
 
 
 def test_history_is_kept_only_if_wanted_and_deleted_when_asked(visit, site, page):

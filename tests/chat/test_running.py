@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.chat.conftest import unhurried
 from tests.serve.serving import door, serving
 
 from fonderie.chat.site.app import add_site
 from fonderie.chat.site.running import Bounds, Runs
 from fonderie.serve.api.app import make_api
 
-LONG = {"temperature": 0, "max_tokens": 400}
+LONG = {"temperature": 0, "max_tokens": 150}
 """A model as little trained as this one repeats itself to the end."""
 BOUNDS = Bounds(alone_seconds=0.5, kept_seconds=60, kept=3)
 
@@ -30,7 +31,7 @@ def hasty(small, tmp_path_factory) -> Iterator[Any]:
         add_site(app, models, there, runs=Runs(BOUNDS))
         return app
 
-    with serving([small.release], make, batch=2, waiting=2) as running:
+    with serving([small.release], make, load=unhurried) as running:
         yield running
 
 
@@ -89,7 +90,7 @@ def test_a_reader_goes_on_where_it_was(hasty):
         assert texts(first) + texts(rest) == texts(whole)
         assert rest[-1][1] == "end"
         assert rest[-1][2]["reason"] == "length"
-        assert rest[-1][2]["answer_tokens"] == 400
+        assert rest[-1][2]["answer_tokens"] == 150
         assert read(client, name, after=10**9) == [whole[-1]]
 
 
@@ -117,6 +118,7 @@ def test_nobody_can_follow_or_stop_the_answer_of_another(hasty):
 def test_an_answer_that_nobody_reads_is_given_up(hasty):
     engine = hasty.served[0].engine
     with httpx2.Client(base_url=hasty.url) as client:
+        read(client, ask(client, hasty, **LONG).json()["id"], most=2)  # one who came, and left
         names = [ask(client, hasty, **LONG).json()["id"] for _ in range(3)]
         assert engine.load().running + engine.load().waiting > 0
         until(lambda: not engine.load().running and not engine.load().waiting)
@@ -136,7 +138,7 @@ def test_only_so_many_are_kept(hasty):
 
 def test_more_than_can_wait_are_told_to_come_back(hasty):
     with httpx2.Client(base_url=hasty.url) as client:
-        given = [ask(client, hasty, **LONG) for _ in range(8)]
+        given = [ask(client, hasty, **LONG) for _ in range(12)]  # two are answered, eight can wait
         refused = [response for response in given if response.status_code != 202]
         assert refused
         assert {response.status_code for response in refused} == {429}

@@ -84,6 +84,7 @@ def test_any_header_has_a_language(header):
 def test_an_address_without_a_language_leads_to_one(http):
     found = http.get("/models/x?y=1", headers={"accept-language": "fr"})
     assert (found.status_code, found.headers["location"]) == (307, "/fr/models/x?y=1")
+    assert http.head("/fr/").status_code == 200
     assert plain_path("/fr/models/x") == plain_path("/models/x") == "/models/x"
     assert plain_path("/fr/") == plain_path("/fr") == "/"
     assert plain_path("/french") == "/french"

@@ -120,10 +120,10 @@ class Site:
                 self.app.add_api_route(
                     f"/{language}{path}",
                     self._bound(handler, language, always),
-                    methods=["GET"],
+                    methods=["GET", "HEAD"],
                     include_in_schema=False,
                 )
-            self.app.add_api_route(path, _leads_on, methods=["GET"], include_in_schema=False)
+            self.app.add_api_route(path, _leads_on, methods=["GET", "HEAD"], include_in_schema=False)
             if nav is not None:
                 self.navigation.append(Link(path, nav))
             return handler

@@ -177,13 +177,31 @@ function retry() {
   by("question").focus();
 }
 
-function turnTo(other) {
+/** Show another conversation; this one is kept as it is, where it is kept at all. */
+function turnTo(other, keepThis = true) {
   leave();
+  if (keepThis) save();
   conversation = other;
-  draw();
-  drawState();
+  goOn();
   save();
   by("question").focus();
+}
+
+/** Show the conversation, and read on where its last answer had not come to its end. */
+function goOn() {
+  const view = draw().at(-1);
+  const turn = conversation.turns.at(-1);
+  if (turn?.role === "assistant" && !turn.end && !turn.error) {
+    if (turn.run) {
+      begin(turn, view);
+      read().catch((error) => failed(turn, error)).then(() => ended(turn, view));
+    } else {
+      turn.error = { code: "network" }; // the page went before the server had said what it is called
+      view.end();
+    }
+  }
+  drawState();
+  if (turn) toEnd();
 }
 
 // --- what the person does -----------------------------------------------------------------------------------------
@@ -240,7 +258,7 @@ by("export-markdown").addEventListener("click", () => {
 });
 const fillHistory = dialogues.history({
   open: turnTo,
-  forgotten: (id) => id === conversation.id && turnTo(kept.begin()),
+  forgotten: (id) => id === conversation.id && turnTo(kept.begin(), false),
   turnedOn: save,
 });
 dialogues.openers((name) => name === "history" && fillHistory());
@@ -251,20 +269,5 @@ document.addEventListener("scroll", () => {
 }, { passive: true });
 addEventListener("pagehide", save);
 
-// --- begin, or go on after a reload -------------------------------------------------------------------------------
-
-const views = draw();
-drawState();
 fit();
-const last = conversation.turns.at(-1);
-if (last?.role === "assistant" && !last.end && !last.error) {
-  const view = views.at(-1);
-  if (last.run) {
-    begin(last, view);
-    toEnd();
-    read().catch((error) => failed(last, error)).then(() => ended(last, view));
-  } else {
-    last.error = { code: "network" };
-    view.end();
-  }
-}
+goOn();
