@@ -231,8 +231,8 @@ def test_an_admins_session_ends_with_its_key_and_with_time(http, database, clock
     clock.later = 0.0
 
 
-def test_days_and_reports_are_those_of_the_database(tmp_path):
-    with open_database(f"sqlite:///{tmp_path / 'service.db'}") as here:
+def test_days_and_reports_are_those_of_the_database(database_url):
+    with open_database(database_url) as here:
         with here.write() as connection:
             add_used(connection, day_of(NOW), PUBLIC, Used(3, 10, 20))
             add_used(connection, day_of(NOW), "key:a", Used(2, 1, 1))
