@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.chat.synthetic import synthetic
 
 from fonderie.chat.matches import Match
-from fonderie.chat.ranking import CENTRE, SCALE, Ranking, ranking
+from fonderie.chat.ranking import CENTRE, SCALE, Ranking, _tail, ranking
 from fonderie.chat.style import STYLE, style, style_difference
 
 PLANTED = [0.8, 0.4, 0.0, -0.4, -0.8]
@@ -104,6 +104,19 @@ def test_one_person_who_votes_a_hundred_times_is_one_person():
     ]
     found = ranking(torn)
     assert all(standing.low is None and standing.high is None for standing in found.standings)
+
+
+def test_few_people_get_wider_intervals():
+    """Shares by Student's t as scipy 1.17 computes it: norm.cdf(-sqrt(n / (n - 1)) * t.ppf(0.975, n - 1))."""
+    shares = {5: 0.000954, 10: 0.008551, 40: 0.020258, 400: 0.024512}
+    assert {n: _tail(n) for n in shares} == pytest.approx(shares, abs=3e-5)
+    assert _tail(1) == 0
+    made = synthetic(400, PLANTED, seed=7)
+    (first, *_), (wider, *_) = (
+        ranking([replace(match, session=match.session % people) for match in made]).standings for people in (400, 8)
+    )
+    assert wider.score == pytest.approx(first.score)
+    assert wider.worst_rank >= first.worst_rank
 
 
 def test_who_never_won_or_never_lost_has_no_score():

@@ -9,6 +9,7 @@ votes resemble each other. Figures, with arena-rank beside: docs/log/0012-rankin
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final, Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ CENTRE: Final = 1000.0
 rankings with other contenders cannot be compared."""
 BOOTSTRAPS: Final = 400
 TAIL: Final = 0.025
-"""On either side of an interval of 95 %."""
+"""On either side of an interval of 95 %, with many sessions; `_tail` says of few."""
 STYLE_PRECISION: Final = 1.0
 """Of the normal prior, with mean 0, on each style coefficient: it weighs as much as a handful of votes, and keeps a
 coefficient finite where few votes differ in style. Strengths have no prior."""
@@ -128,12 +129,14 @@ def ranking(matches: Sequence[Match], *, seed: int = 0, bootstraps: int = BOOTST
     fitted = _fit(data, np.ones(len(rows)), np.zeros(len(placed) + len(STYLE)))
     drawn_BP = _bootstrap(data, fitted, seed, bootstraps)
     M = len(placed)
+    sessions = int(data.session_N.max()) + 1
+    tail = _tail(sessions)
     return Ranking(
-        standings=_standings(placed, fitted[:M], drawn_BP[:, :M], tallies),
+        standings=_standings(placed, fitted[:M], drawn_BP[:, :M], tallies, tail),
         apart=apart,
-        style=_style_effects(fitted[M:], drawn_BP[:, M:]),
+        style=_style_effects(fitted[M:], drawn_BP[:, M:], tail),
         votes=len(rows),
-        sessions=int(data.session_N.max()) + 1,
+        sessions=sessions,
         bootstraps=bootstraps,
         seed=seed,
     )
@@ -302,27 +305,49 @@ def _part(data: _Data, main: NDArray[np.bool_]) -> _Data:
 # ── What is said of them ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _bounds(drawn_B: Floats) -> tuple[float, float]:
+_Z = NormalDist()
+
+
+def _tail(sessions: int) -> float:
+    """What is cut off on either side: less than TAIL, for draws from few sessions vary too little.
+
+    The expanded percentile interval (T. Hesterberg, The American Statistician 69, 2015): as a normal interval would
+    need Student's t with sessions - 1 degrees of freedom, and the unbiased standard deviation.
+    """
+    if sessions < 2:
+        return 0.0
+    z, freedom = -_Z.inv_cdf(TAIL), sessions - 1
+    # Quantiles of Student's t by those of the normal distribution: Abramowitz and Stegun, 26.7.5.
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    t = z + sum(term / freedom**power for power, term in enumerate(terms, 1))
+    return _Z.cdf(-math.sqrt(sessions / freedom) * t)
+
+
+def _bounds(drawn_B: Floats, tail: float) -> tuple[float, float]:
     """The interval of some draws; a draw that says nothing might have said anything."""
     # The k-th smallest of B draws has a share of k / (B + 1) below it.
-    out = max(int(TAIL * (len(drawn_B) + 1)) - 1, 0)
+    out = max(int(tail * (len(drawn_B) + 1)) - 1, 0)
     low = np.sort(np.where(np.isnan(drawn_B), -np.inf, drawn_B))[out]
     high = np.sort(np.where(np.isnan(drawn_B), np.inf, drawn_B))[-1 - out]
     return float(low), float(high)
 
 
 def _standings(
-    keys: list[str], strength_M: Floats, drawn_BM: Floats, tallies: dict[str, Tally]
+    keys: list[str], strength_M: Floats, drawn_BM: Floats, tallies: dict[str, Tally], tail: float
 ) -> tuple[Standing, ...]:
     surely_MM = np.array(
-        [[(drawn_BM[:, i] > drawn_BM[:, j]).mean() >= 1 - TAIL for j in range(len(keys))] for i in range(len(keys))]
+        [[(drawn_BM[:, i] > drawn_BM[:, j]).mean() >= 1 - tail for j in range(len(keys))] for i in range(len(keys))]
     )
     found: list[Standing] = []
     leader, tier = -1, 0
     for i in np.argsort(-strength_M, kind="stable"):
         if leader < 0 or surely_MM[leader, i]:
             leader, tier = int(i), tier + 1
-        low, high = (CENTRE + SCALE * bound for bound in _bounds(drawn_BM[:, i]))
+        low, high = (CENTRE + SCALE * bound for bound in _bounds(drawn_BM[:, i], tail))
         found.append(
             Standing(
                 key=keys[i],
@@ -338,11 +363,11 @@ def _standings(
     return tuple(found)
 
 
-def _style_effects(style_K: Floats, drawn_BK: Floats) -> tuple[StyleEffect, ...]:
+def _style_effects(style_K: Floats, drawn_BK: Floats, tail: float) -> tuple[StyleEffect, ...]:
     known_BK = drawn_BK[~np.isnan(drawn_BK).any(axis=1)]
     if not len(known_BK):
         return ()
-    bounds = [_bounds(known_BK[:, k]) for k in range(len(STYLE))]
+    bounds = [_bounds(known_BK[:, k], tail) for k in range(len(STYLE))]
     return tuple(
         StyleEffect(name, SCALE * float(value), SCALE * low, SCALE * high)
         for name, value, (low, high) in zip(STYLE, style_K, bounds, strict=True)
