@@ -134,6 +134,16 @@ def test_what_it_cannot_do_is_refused_by_name(client, upstream, settings, param)
     assert len(upstream.posted) == before
 
 
+def test_responses_call_it_by_their_own_names(client):
+    pattern = {"type": "json_schema", "name": "a", "schema": {"type": "string", "pattern": "a+"}}
+    logprobs = ["message.output_text.logprobs"]
+    for asked, param in (({"text": {"format": pattern}}, "text"), ({"include": logprobs}, "include")):
+        for stream in (False, True):
+            with pytest.raises(openai.BadRequestError) as error:
+                client.responses.create(model=MODEL, input="Combien ?", stream=stream, **asked)
+            assert (error.value.param, error.value.code) == (param, "unsupported_parameter")
+
+
 def test_it_ends_by_its_own_reasons(client, upstream):
     for stop_type, reason in (("limit", "length"), ("word", "stop"), ("eos", "stop")):
         upstream.answers["/completion"] = lambda _, kind=stop_type: (200, told(chunk("a", 1), last(kind, 1)))

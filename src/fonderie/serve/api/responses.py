@@ -7,7 +7,8 @@ conversation. Everything else is refused by name.
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Annotated, Any, Literal, Self
@@ -35,6 +36,8 @@ from fonderie.serve.served import Served, conversation_prompt
 
 LOGPROBS = "message.output_text.logprobs"
 PARAMS = Params(prompt="input", length="max_output_tokens", form="text")
+NAMES = {"response_format": PARAMS.form, "logprobs": "include"}
+"""What an engine that cannot do something calls it, and what it is called here."""
 
 
 class Part(Fields):
@@ -249,10 +252,21 @@ def _status(choice: Choice) -> str:
     return "incomplete" if choice.finish_reason in _INCOMPLETE else "completed"
 
 
+@contextmanager
+def own_names() -> Iterator[None]:
+    """An error of what is asked names the field as it is called here."""
+    try:
+        yield
+    except ApiError as error:
+        error.param = NAMES.get(error.param or "", error.param)
+        raise
+
+
 async def response_answer(served: Served, fields: ResponsesFields, spent: Spent) -> dict[str, Any]:
     """The whole response."""
     answer = Answer(served, fields)
-    (choice,) = await whole(served, response_requests(served, fields), spent)
+    with own_names():
+        (choice,) = await whole(served, response_requests(served, fields), spent)
     return answer.response(_status(choice), choice)
 
 
@@ -265,8 +279,10 @@ async def response_stream(served: Served, fields: ResponsesFields, spent: Spent)
         written = orjson.dumps({"type": kind, "sequence_number": next(numbers), **values})
         return b"event: " + kind.encode() + b"\ndata: " + written + b"\n\n"
 
-    async with asked(served, requests, spent) as answers:
-        await begun(answers)
+    async with AsyncExitStack() as stack:
+        with own_names():
+            answers = await stack.enter_async_context(asked(served, requests, spent))
+            await begun(answers)
         yield event("response.created", response=answer.response("in_progress"))
         yield event("response.in_progress", response=answer.response("in_progress"))
         yield event("response.output_item.added", output_index=0, item=answer.item("in_progress"))
