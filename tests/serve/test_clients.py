@@ -4,12 +4,18 @@ import asyncio
 import base64
 import json
 import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import openai
 import pytest
 from tests.serve.serving import Running, door, serving
 
 from fonderie.serve.api.app import make_api
+from fonderie.serve.engine.engine import QueueFullError
+from fonderie.serve.engine.request import Request
 
 MESSAGES = [{"role": "user", "content": "Que fait le chat ?"}]
 
@@ -168,3 +174,107 @@ def test_many_at_once_each_get_what_they_get_alone(running):
         assert alone == [together[0], together[11], together[23]]
 
     asyncio.run(main())
+
+
+BANNED = {"logit_bias": {"1": -100, "2": -100}}
+
+
+@pytest.fixture(scope="module")
+def narrow(small, tmp_path_factory):
+    """A server that answers one and lets one more wait."""
+
+    def make(served):
+        return make_api({one.name: one for one in served}, door(tmp_path_factory.mktemp("narrow")))
+
+    with serving([small.release], make, batch=1, waiting=1) as found:
+        yield found
+
+
+@contextmanager
+def crowd(engine):
+    """Others ask for long answers whenever there is room in the line, until they leave."""
+    left, numbers = threading.Event(), []
+
+    def ask() -> None:
+        while not left.is_set():
+            try:
+                numbers.append(engine.submit(Request((0, 60, 61), 400)))
+            except QueueFullError:
+                left.wait(0.001)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield left
+    finally:
+        left.set()
+        thread.join()
+        for number in numbers:
+            engine.cancel(number)
+
+
+def refused(client: openai.OpenAI, settings: dict[str, object]) -> openai.RateLimitError:
+    for _ in range(50):  # now and then a question slips in when an answer has just ended
+        try:
+            client.chat.completions.create(**settings)
+        except openai.RateLimitError as error:
+            return error
+    raise AssertionError("nobody is turned away")
+
+
+def test_a_full_line_is_a_rate_limit_that_the_client_waits_for_and_tries_again(narrow):
+    (served,) = narrow.served
+    settings = {"model": "toy-0.1.0", "messages": MESSAGES, "max_tokens": 2}
+    with openai.OpenAI(base_url=f"{narrow.url}/v1", api_key="none", max_retries=0) as client:
+        client.chat.completions.create(**settings)  # from now on it knows how long an answer takes
+        with crowd(served.engine) as left:
+            error = refused(client, settings)
+            assert error.code == "overloaded"
+            assert 1 <= int(error.response.headers["retry-after"]) <= 10
+            patient = client.with_options(max_retries=8)
+            with ThreadPoolExecutor(1) as other:
+                answer = other.submit(lambda: patient.chat.completions.create(**settings))
+                time.sleep(0.3)
+                left.set()
+                assert answer.result(30).choices
+
+
+def test_who_has_no_patience_gives_up_and_the_engine_too(running):
+    (served,) = running.served
+    with (
+        openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0, timeout=0.1) as client,
+        pytest.raises(openai.APITimeoutError),
+    ):
+        client.chat.completions.create(
+            model="toy-0.1.0", messages=MESSAGES, max_tokens=400, n=16, extra_body=BANNED
+        )
+    deadline = time.monotonic() + 5
+    while (served.engine.load().running or served.engine.load().waiting) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (served.engine.load().running, served.engine.load().waiting) == (0, 0)
+
+
+def test_asynchronously_errors_have_the_same_classes(running):
+    async def main() -> None:
+        async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as client:
+            settings = {"model": "toy-0.1.0", "messages": MESSAGES}
+            with pytest.raises(openai.NotFoundError):
+                await client.chat.completions.create(**{**settings, "model": "other"})
+            with pytest.raises(openai.BadRequestError) as error:
+                await client.chat.completions.create(**settings, stream=True, temperature=3)
+            assert error.value.param == "temperature"
+            with pytest.raises(openai.BadRequestError):
+                await client.completions.create(model="toy-0.1.0", prompt="a", echo=True, stream=True)
+
+    asyncio.run(main())
+
+
+def test_min_p_top_k_and_penalties_reach_the_engine(client):
+    settings = {"model": "toy-0.1.0", "messages": MESSAGES, "seed": 5, "max_tokens": 30}
+    greedy = client.chat.completions.create(**settings, temperature=0).choices[0].message.content
+    for narrowed in ({"min_p": 1.0}, {"top_k": 1}):
+        assert client.chat.completions.create(**settings, extra_body=narrowed).choices[0].message.content == greedy
+    assert client.chat.completions.create(**settings, top_p=1e-9).choices[0].message.content == greedy
+    for changed in ({"frequency_penalty": 2.0}, {"extra_body": {"repetition_penalty": 5.0}}):
+        answer = client.chat.completions.create(**settings, temperature=0, **changed)
+        assert answer.choices[0].message.content != greedy

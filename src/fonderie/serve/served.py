@@ -129,10 +129,10 @@ def open_release(
 
     Whether it may be shown to people is asked of `fonderie.release.gate` before.
     """
-    from fonderie.model.convert import load_pretrained
+    from fonderie.model.convert import load_model
 
     release = read_release(folder)
-    tokenizer, model = release.tokenizer, load_pretrained(folder, device=device)
+    tokenizer, model = release.tokenizer, load_model(folder, device=device)
     model = model.bfloat16() if precision == "bf16" else model.float()
     grammars = Grammars(folder, model.config.vocabulary, tokenizer.eos)
     return Served(

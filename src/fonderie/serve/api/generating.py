@@ -112,15 +112,14 @@ def requests_of(
     room = served.engine.context - len(prompt)
     if room < 0 or (room == 0 and max_tokens != 0):
         raise bad(
-            f"the prompt has {len(prompt)} tokens; {served.name} reads {served.engine.context} with the answer",
+            f"{_longest(served)}: the prompt has {len(prompt)} of them, and the answer needs some",
             params.prompt,
             code="context_length_exceeded",
         )
     wanted = room if max_tokens is None else max_tokens
     if wanted > room:
         raise bad(
-            f"{len(prompt)} tokens of prompt and {params.length} {wanted} are more than the "
-            f"{served.engine.context} tokens that {served.name} reads",
+            f"{_longest(served)}: {len(prompt)} of prompt and {params.length} {wanted} are more",
             params.length,
             code="context_length_exceeded",
         )
@@ -158,6 +157,11 @@ def _schema(response_format: ResponseFormat | None) -> dict[str, Any] | None:
         return None
     given = response_format.json_schema
     return ANY_OBJECT if given is None else given.schema_
+
+
+def _longest(served: Served) -> str:
+    # In OpenAI's words: litellm and others know this error by them, and not by its code.
+    return f"This model's maximum context length is {served.engine.context} tokens"
 
 
 def _grammar(schema: dict[str, Any], param: str) -> str:

@@ -118,7 +118,8 @@ def _candidates(share_V: Numbers, settings: Sampling) -> Numbers:
     p = share_V[ids].astype(np.float64) / total
     # Keep a token while those before it do not hold top_p yet, so that the first always stays.
     kept = (p.cumsum() - p < settings.top_p) & (share_V[ids] >= settings.min_p)
-    return ids[kept]
+    left: Numbers = ids[kept]
+    return left
 
 
 def _at_least(share_V: Numbers, least: float) -> Numbers:
