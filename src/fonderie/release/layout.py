@@ -33,8 +33,7 @@ from fonderie.core.document import FOLDER as DOCUMENTS_THERE
 from fonderie.core.manifest import FileEntry, InputEntry, Manifest
 from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.evaluate.score import OUTCOMES
-from fonderie.train.record.commitment import COMMITMENT, LOG, REFERENCE
-from fonderie.train.seen import DERIVED
+from fonderie.train.record.commitment import COMMITMENT, DERIVED, LOG, REFERENCE
 from fonderie.train.settings.lora import ADAPTER
 from fonderie.train.settings.stopping import VALIDATION
 from fonderie.train.view.mix import MIX

@@ -28,9 +28,8 @@ from fonderie.core.step import Output
 from fonderie.model.config import ForeignConfig, ModelConfig
 from fonderie.tokens.shards import ShardIndex
 from fonderie.train.data.batch import Batch
-from fonderie.train.record.commitment import COMMITMENT, LOG, Commitment, LogLine, read_log
+from fonderie.train.record.commitment import COMMITMENT, DERIVED, LOG, Commitment, LogLine, read_log
 from fonderie.train.record.curve import loss_curve
-from fonderie.train.seen import DERIVED
 from fonderie.train.settings.plan import Plan
 from fonderie.train.training import read_commitment
 from fonderie.train.view.mix import MIX, Mix

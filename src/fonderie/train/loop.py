@@ -32,7 +32,7 @@ from fonderie.train.data.batch import Batch, BatchOf, batch_hash
 from fonderie.train.optim import load_state_tensors, state_tensors
 from fonderie.train.parallel.spread import ALONE, Alone, Together
 from fonderie.train.record import checkpoint
-from fonderie.train.record.commitment import LOG, LogLine, extend
+from fonderie.train.record.commitment import LOG, Done
 from fonderie.train.record.journal import CHECKPOINTS, PAUSED, Journal, Save, Saved
 from fonderie.train.settings.plan import Plan
 from fonderie.train.view.view import UNWATCHED, Watch
@@ -150,24 +150,6 @@ def saver(model: LanguageModel, optimizer: Optimizer, spread: Alone) -> Save:
         return written
 
     return save
-
-
-@dataclass(frozen=True)
-class Done:
-    """What one step came to."""
-
-    step: int
-    tokens: int
-    """Inputs of all steps so far."""
-    loss: float
-    learning_rate: float
-    gradient_norm: float
-    batch: str
-
-    def line(self, head: str, checkpoint_root: str | None) -> LogLine:
-        """The step as the log holds it, the chain going on from `head`."""
-        chain = extend(head, self.step, self.batch, self.loss, checkpoint_root)
-        return LogLine(**vars(self), checkpoint=checkpoint_root, chain=chain)
 
 
 def run(

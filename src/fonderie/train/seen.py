@@ -12,14 +12,12 @@ import numpy as np
 from fonderie.core.step import Artifact
 from fonderie.train.data.loader import sequences_in
 from fonderie.train.data.order import position_of
-from fonderie.train.record.commitment import COMMITMENT
+from fonderie.train.record.commitment import COMMITMENT, DERIVED
 from fonderie.train.settings.ramp import BatchSizes
 
 if TYPE_CHECKING:
     from fonderie.train.steps.tuning import Tuning
 
-DERIVED = "parameters.json"
-"""The model artifact's file with every size and setting in full, written by train/committed.py."""
 TOKENS = "tokens"
 """The port of the packed tokens of a training."""
 

@@ -41,6 +41,7 @@ from fonderie.tokens.shards import ShardIndex, TokenStream
 from fonderie.train.again import Beside, parameters_named, training_named
 from fonderie.train.record.commitment import (
     COMMITMENT,
+    DERIVED,
     LOG,
     REFERENCE,
     Commitment,
@@ -52,7 +53,7 @@ from fonderie.train.record.commitment import (
     parse_commitment,
     read_log,
 )
-from fonderie.train.seen import DERIVED, epochs_in
+from fonderie.train.seen import epochs_in
 from fonderie.train.settings.continued import ContinueParameters
 from fonderie.train.settings.plan import Plan
 from fonderie.train.settings.pretrain import PretrainParameters

@@ -15,8 +15,7 @@ from fonderie.core.store import Store
 from fonderie.evaluate.score import Score
 from fonderie.release.layout import is_training
 from fonderie.release.reports.training import Course, Scored, facts_of
-from fonderie.train.record.commitment import LOG, LogLine, read_log
-from fonderie.train.seen import DERIVED
+from fonderie.train.record.commitment import DERIVED, LOG, LogLine, read_log
 from fonderie.train.settings.stopping import VALIDATION, read_measurements
 from fonderie.train.steps.taken import NAME as CHECKPOINT_STEP
 from fonderie.train.view.mix import MIX, Mix

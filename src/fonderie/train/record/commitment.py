@@ -34,6 +34,7 @@ Imports no torch.
 import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -45,6 +46,8 @@ from fonderie.core.merkle import hash_chunks, named_root, tagged, untagged
 from fonderie.tokens.shards import ShardIndex, TokenStream
 
 COMMITMENT = "commitment.json"
+DERIVED = "parameters.json"
+"""The model artifact's file with every size and setting in full, written by train/committed.py."""
 LOG = "log.jsonl"
 REFERENCE = "reference.safetensors"
 """What the base of a training on preferences gave each pair: see prefer.py."""
@@ -222,6 +225,24 @@ class LogLine(BaseModel):
     def to_json(self) -> str:
         """The line without its end; Python writes a double so that reading gives the same one."""
         return json.dumps(self.model_dump(exclude_none=True))
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one step came to."""
+
+    step: int
+    tokens: int
+    """Inputs of all steps so far."""
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    batch: str
+
+    def line(self, head: str, checkpoint_root: str | None) -> LogLine:
+        """The step as the log holds it, the chain going on from `head`."""
+        chain = extend(head, self.step, self.batch, self.loss, checkpoint_root)
+        return LogLine(**vars(self), checkpoint=checkpoint_root, chain=chain)
 
 
 def read_log(data: bytes) -> list[LogLine]:

@@ -12,14 +12,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import Self, TextIO
 
 from fonderie.train.record import checkpoint
-from fonderie.train.record.commitment import LOG, LogLine
+from fonderie.train.record.commitment import LOG, Done, LogLine
 from fonderie.train.settings.plan import Plan
-
-if TYPE_CHECKING:
-    from fonderie.train.loop import Done
 
 CHECKPOINTS = "checkpoints"
 KEPT_TO_GO_ON = 2
@@ -70,7 +67,7 @@ class Journal:
         if self._log is not None:
             self._log.close()
 
-    def add(self, done: "Done") -> None:
+    def add(self, done: Done) -> None:
         """Log a step that was just taken, and begin its checkpoint if one is due."""
         saved = None
         if self.plan.checkpoint_due(done.step):
@@ -104,7 +101,7 @@ class Journal:
             shutil.rmtree(self.aside / PAUSED, ignore_errors=True)
             checkpoint.seal(draft, self.aside / PAUSED, facts)
 
-    def _write(self, done: "Done", draft: checkpoint.Draft | None) -> None:
+    def _write(self, done: Done, draft: checkpoint.Draft | None) -> None:
         assert self._log is not None
         line: LogLine = done.line(self.head, None if draft is None else draft.root)
         self.head = line.chain

@@ -12,9 +12,8 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, step
 from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.model.config import ModelConfig
-from fonderie.train.record.commitment import COMMITMENT, LOG, LogLine, read_log
+from fonderie.train.record.commitment import COMMITMENT, DERIVED, LOG, LogLine, read_log
 from fonderie.train.record.curve import loss_curve
-from fonderie.train.seen import DERIVED
 from fonderie.train.settings.plan import Plan
 from fonderie.train.settings.shared import MAIN, Settings
 from fonderie.train.training import plan_of

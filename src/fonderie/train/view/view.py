@@ -27,7 +27,7 @@ from fonderie.train.view.record import (
 )
 
 if TYPE_CHECKING:
-    from fonderie.train.loop import Done
+    from fonderie.train.record.commitment import Done
 
 WINDOW_SECONDS = 15.0
 """Over how long the speed in the note is taken."""
