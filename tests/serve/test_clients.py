@@ -109,6 +109,17 @@ def test_json_of_a_schema_comes_out_of_any_model(client):
         )
 
 
+def test_json_mode_gives_an_object_and_nothing_else(client, running):
+    (served,) = running.served
+    brace = served.tokenizer.encode("}")[0]
+    settings = {"model": "toy-0.1.0", "messages": MESSAGES, "response_format": {"type": "json_object"}, "seed": 2}
+    short = client.chat.completions.create(**settings, logit_bias={str(brace): 100}).choices[0]
+    assert isinstance(json.loads(short.message.content), dict)
+    assert short.finish_reason == "stop"
+    cut = client.chat.completions.create(**settings, max_tokens=3).choices[0]
+    assert cut.message.content.startswith("{")
+
+
 def test_completions_take_text_and_tokens_and_echo_log_probabilities(client):
     prompt = [0, 60, 61, 62, 63, 64]
     answer = client.completions.create(
