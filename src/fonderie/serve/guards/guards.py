@@ -73,6 +73,8 @@ class Guards:
             )
         self._before = _Checks(self.categories, "before", output_filter)
         self._after = _Checks(self.categories, "after", output_filter)
+        for _, kinds in (*self._before.personal, *self._after.personal):
+            list(_data_in("1", kinds))  # loads the kernels now, which takes a second, and not for the first visitor
 
     @classmethod
     def none(cls) -> Self:
