@@ -5,9 +5,23 @@ from pathlib import Path
 
 import pytest
 from tests.evaluate.small import RECIPE, Build, build
-from tests.serve.databases import database, database_url, postgresql
+from tests.serve.databases import (
+    database,
+    database_kind,
+    database_url,
+    postgresql,
+    postgresql_template,
+    sqlite_template,
+)
 
-__all__ = ["database", "database_url", "postgresql"]
+__all__ = [
+    "database",
+    "database_kind",
+    "database_url",
+    "postgresql",
+    "postgresql_template",
+    "sqlite_template",
+]
 
 CORPORA_VARIABLE = "FONDERIE_CORPORA"
 MOF_VARIABLE = "FONDERIE_MOF"

@@ -41,10 +41,10 @@ class Postgresql:
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[call-overload]
 
-    def new(self) -> str:
-        """The address of a new, empty database."""
+    def new(self, template: str = "template1") -> str:
+        """The address of a new database: empty, or as another is."""
         name = f"test_{next(self.numbers)}"
-        self.command(f"CREATE DATABASE {name}")
+        self.command(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
 
@@ -111,24 +111,57 @@ def postgresql() -> Iterator[Postgresql]:
                 time.sleep(0.02)
         yield made
     finally:
-        server.send_signal(signal.SIGINT)  # without waiting for connections that were left open
+        server.send_signal(signal.SIGQUIT)  # at once, and without writing down what is thrown away
         server.wait(PATIENCE_SECONDS)
         shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> str:
     """The address of a new, empty database, of either kind."""
-    if request.param == "sqlite":
+    if database_kind == "sqlite":
         return f"sqlite:///{tmp_path / 'service.db'}"
     server: Postgresql = request.getfixturevalue("postgresql")
     return server.new()
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator["Database"]:
-    """A database of the newest version, of either kind."""
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of the newest version, to copy: migrating takes longer than most tests."""
     from fonderie.serve.database.base import open_database
 
-    with open_database(database_url) as found:
+    path = tmp_path_factory.mktemp("template") / "service.db"
+    open_database(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: Postgresql) -> str:
+    """The name of a database of the newest version, to copy."""
+    from fonderie.serve.database.base import open_database
+
+    url = postgresql.new()
+    open_database(url).close()
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> Iterator["Database"]:
+    """A database of the newest version, of either kind."""
+    from fonderie.serve.database.base import Database
+
+    template = request.getfixturevalue(f"{database_kind}_template")
+    if database_kind == "sqlite":
+        path = tmp_path / "service.db"
+        shutil.copy(template, path)
+        url = f"sqlite:///{path}"
+    else:
+        server: Postgresql = request.getfixturevalue("postgresql")
+        url = server.new(template)
+    with Database(url) as found:
         yield found

@@ -1,5 +1,6 @@
 """The door: who is let in, how often, and what for; asked over HTTP without any model behind it."""
 
+import shutil
 import time
 
 import openai
@@ -13,7 +14,7 @@ from fonderie.core.errors import UsageError
 from fonderie.serve.access import Caller, Door, Rules, trusted_proxies
 from fonderie.serve.api.app import make_api
 from fonderie.serve.api.errors import ApiError
-from fonderie.serve.database.base import open_database
+from fonderie.serve.database.base import Database
 from fonderie.serve.invites import accept_invite, make_invite
 from fonderie.serve.keys import add_key, revoke_key
 from fonderie.serve.sessions import begin_session
@@ -53,7 +54,21 @@ class Service:
 
 
 @pytest.fixture
-def service(database):
+def sqlite(sqlite_template, tmp_path):
+    path = tmp_path / "service.db"
+    shutil.copy(sqlite_template, path)
+    with Database(f"sqlite:///{path}") as found:
+        yield found
+
+
+@pytest.fixture
+def service(sqlite):
+    return Service(sqlite)
+
+
+@pytest.fixture
+def either(database):
+    """A service on either kind of database."""
     return Service(database)
 
 
@@ -77,8 +92,8 @@ def test_a_key_that_is_not_ours_is_refused_also_where_none_is_needed(service):
     assert (response.status_code, code(response)) == (401, "invalid_api_key")
 
 
-def test_where_a_key_is_needed_the_interface_asks_for_it_and_pages_and_health_do_not(database):
-    service = Service(database, Rules(require_key=True))
+def test_where_a_key_is_needed_the_interface_asks_for_it_and_pages_and_health_do_not(sqlite):
+    service = Service(sqlite, Rules(require_key=True))
     for path in ("/v1/models", "/tokenizer_info"):
         response = service.get(path=path)
         assert (response.status_code, code(response)) == (401, "missing_api_key")
@@ -107,12 +122,12 @@ def test_the_document_says_how_a_key_is_sent(service):
             assert ({"401", "429"} <= set(operation["responses"])) == guarded, path
 
 
-def test_a_key_that_is_revoked_is_refused_from_the_next_request_on(service):
-    key = service.key()
-    assert service.get(key).status_code == 200
-    with service.database.write() as connection:
-        revoke_key(connection, "alice", service.now)
-    response = service.get(key)
+def test_a_key_that_is_revoked_is_refused_from_the_next_request_on(either):
+    key = either.key()
+    assert either.get(key).status_code == 200
+    with either.database.write() as connection:
+        revoke_key(connection, "alice", either.now)
+    response = either.get(key)
     assert (response.status_code, code(response)) == (401, "invalid_api_key")
     assert "revoked" in response.text
 
@@ -124,8 +139,8 @@ def test_admins_doors_open_to_admins_keys_only(service):
     assert service.get(service.key("boss", role="admin"), "/admin").json() == "key:boss"
 
 
-def test_an_address_has_its_limit_and_what_is_left_is_said(database):
-    service = Service(database, Rules(per_minute_per_address=3))
+def test_an_address_has_its_limit_and_what_is_left_is_said(sqlite):
+    service = Service(sqlite, Rules(per_minute_per_address=3))
     seen = [service.get(path=path) for path in ("/v1/models", "/page", "/v1/models", "/v1/models", "/page")]
     assert [response.status_code for response in seen] == [200, 200, 200, 429, 429]
     assert [response.headers["x-ratelimit-remaining-requests"] for response in seen] == ["2", "1", "0", "0", "0"]
@@ -137,39 +152,39 @@ def test_an_address_has_its_limit_and_what_is_left_is_said(database):
     assert service.get().status_code == 200
 
 
-def test_trying_keys_is_limited_by_address(database):
-    service = Service(database, Rules(per_minute_per_address=3))
+def test_trying_keys_is_limited_by_address(sqlite):
+    service = Service(sqlite, Rules(per_minute_per_address=3))
     assert [service.get("fonderie-x").status_code for _ in range(4)] == [401, 401, 401, 429]
 
 
-def test_a_key_has_the_services_limit_or_its_own(database):
-    service = Service(database, Rules(per_minute_per_key=2, per_minute_per_address=1))
+def test_a_key_has_the_services_limit_or_its_own(sqlite):
+    service = Service(sqlite, Rules(per_minute_per_key=2, per_minute_per_address=1))
     usual, other = service.key("usual"), service.key("other", per_minute=3)
     assert [service.get(usual).status_code for _ in range(3)] == [200, 200, 429]
     assert [service.get(other).status_code for _ in range(4)] == [200, 200, 200, 429]
     assert "this key" in service.get(usual).text
 
 
-def test_the_days_tokens_of_a_key_end_and_begin_again_at_midnight(service):
-    key = service.key(per_day_tokens=100)
-    response = service.get(key)
+def test_the_days_tokens_of_a_key_end_and_begin_again_at_midnight(either):
+    key = either.key(per_day_tokens=100)
+    response = either.get(key)
     assert response.headers["x-ratelimit-limit-tokens"] == response.headers["x-ratelimit-remaining-tokens"] == "100"
     assert response.headers["x-ratelimit-reset-tokens"] == "12h0m0s"
-    answers = service.door.meter(Caller("key:alice", "user", 100))
+    answers = either.door.meter(Caller("key:alice", "user", 100))
     told = answers(90), answers(90)
     told[0](30, 29)
-    assert service.get(key).headers["x-ratelimit-remaining-tokens"] == "41"
-    with service.database.write() as connection:  # another process of the same service
+    assert either.get(key).headers["x-ratelimit-remaining-tokens"] == "41"
+    with either.database.write() as connection:  # another process of the same service
         add_used(connection, "2027-01-15", "key:alice", Used(1, 20, 20))
-    assert service.get(key).headers["x-ratelimit-remaining-tokens"] == "1"
+    assert either.get(key).headers["x-ratelimit-remaining-tokens"] == "1"
     told[1](0, 5)
-    response = service.get(key)
+    response = either.get(key)
     assert (response.status_code, code(response)) == (429, "insufficient_quota")
     assert response.headers["x-ratelimit-remaining-tokens"] == "0"
     assert (response.headers["retry-after"], response.headers["x-should-retry"]) == ("43200", "false")
-    assert service.get().status_code == 200
-    service.now += 43200
-    assert service.get(key).headers["x-ratelimit-remaining-tokens"] == "100"
+    assert either.get().status_code == 200
+    either.now += 43200
+    assert either.get(key).headers["x-ratelimit-remaining-tokens"] == "100"
 
 
 def test_requests_at_once_do_not_take_more_than_the_day_has_by_more_than_one_answer(service):
@@ -219,11 +234,11 @@ def test_while_it_opens_in_stages_the_interface_wants_a_key_and_pages_an_invitat
     assert service.get(path="/page", cookie=f"fonderie={invited}").json() == "public"
 
 
-def test_keys_that_cannot_be_looked_up_let_nobody_in(service):
-    key = service.key()
-    with service.database.write() as connection:
+def test_keys_that_cannot_be_looked_up_let_nobody_in(either):
+    key = either.key()
+    with either.database.write() as connection:
         connection.execute(text("ALTER TABLE api_keys RENAME TO elsewhere"))
-    response = service.get(key)
+    response = either.get(key)
     assert (response.status_code, code(response)) == (503, "unavailable")
     assert response.headers["retry-after"] == "5"
 
@@ -237,12 +252,6 @@ def codes_from(url: str, *forwarded: str) -> list[int]:
             client.get(f"{url}/v1/models", headers={"x-forwarded-for": value} if value else {}).status_code
             for value in forwarded
         ]
-
-
-@pytest.fixture
-def sqlite(tmp_path):
-    with open_database(f"sqlite:///{tmp_path / 'service.db'}") as found:
-        yield found
 
 
 def test_a_forwarded_address_counts_only_from_a_trusted_proxy(sqlite, tmp_path, monkeypatch, caplog, capfd):

@@ -66,10 +66,11 @@ def test_a_revoked_key_is_known_as_such_and_its_name_is_not_given_again(database
         assert [key.name for key in list_keys(connection)] == ["a"]
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a" * 65, "\x1b[1m"])
-def test_a_name_is_something_to_read(database, name):
-    with database.write() as connection, pytest.raises(UsageError, match="no name for a key"):
-        add_key(connection, name, NOW)
+def test_a_name_is_something_to_read(database):
+    with database.write() as connection:
+        for name in ("", "  ", "a\nb", "a" * 65, "\x1b[1m"):
+            with pytest.raises(UsageError, match="no name for a key"):
+                add_key(connection, name, NOW)
 
 
 def test_the_command_shows_a_key_once_lists_and_revokes(database_url, monkeypatch, capsys):

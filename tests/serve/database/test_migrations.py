@@ -170,8 +170,8 @@ def test_the_migrations_make_what_the_tables_say(database, request, tmp_path):
 
 def test_processes_that_migrate_at_once_all_find_the_newest_version(database_url):
     program = "import sys; from fonderie.serve.database.base import open_database as o; o(sys.argv[1]).close()"
-    started = [subprocess.Popen([sys.executable, "-c", program, database_url]) for _ in range(3)]
-    assert [process.wait(60) for process in started] == [0, 0, 0]
+    started = [subprocess.Popen([sys.executable, "-c", program, database_url]) for _ in range(2)]
+    assert [process.wait(60) for process in started] == [0, 0]
     with open_database(database_url) as database, database.read() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(VERSIONS[-1],)]
         assert connection.scalar(select(func.count()).select_from(metadata.tables["votes"])) == 0
