@@ -292,6 +292,19 @@ def test_history_is_kept_only_if_wanted_and_deleted_when_asked(visit, site, page
     assert page.evaluate("localStorage.length") == 0
 
 
+def test_a_browser_without_room_says_so(visit, site, page):
+    page.evaluate(
+        "sessionStorage.setItem('filled', 'x'.repeat(5_242_880 - 500))"
+    )  # Chromium gives ten million bytes
+    set_length(page, 40, temperature=0)
+    ask(page, QUESTION * 40)
+    until_done(page)
+    expect(page.locator("#room")).to_contain_text("n’a plus de place")
+    page.evaluate("sessionStorage.removeItem('filled')")
+    page.get_by_role("button", name="Nouvelle conversation").click()
+    expect(page.locator("#room")).to_be_empty()
+
+
 def test_export(visit, site, page):
     set_length(page, 5, seed=3)
     ask(page)

@@ -24,7 +24,7 @@ let savedAt = 0;
 
 function save() {
   savedAt = Date.now();
-  if (!kept.keep(conversation, settings)) announce(problem("storage_full"));
+  by("room").textContent = kept.keep(conversation, settings) ? "" : problem("storage_full");
 }
 
 // --- what is seen -------------------------------------------------------------------------------------------------
