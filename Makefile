@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STORE ?= fonderie-store
+# Two processes, a file of tests to one of them, each with a thread: a core each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: help demo test check docs lint types install install-test clean
 
@@ -14,10 +16,10 @@ demo: install
 	@$(BIN)/fonderie run recipes/demo.toml --store $(STORE)
 
 test: install-test lint types
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: install-test lint types
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 docs: install
 	$(BIN)/python docs/reference.py
