@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 from tests.chat.judging import ASKED, ONE, TEXTS, TWO, contender, duel, person, voted
 
+from fonderie.chat.doubts import History, doubts
 from fonderie.chat.judged import Conversation, Turn, new_id
 from fonderie.chat.matches import matches
 from fonderie.chat.votes import (
@@ -104,9 +105,9 @@ def test_what_no_database_takes_is_replaced(database):
     assert found == ["a\ufffdb\ufffdc"] * 3
 
 
-@pytest.mark.parametrize(
-    ("conversation", "ballot", "position", "param"),
-    [
+def test_what_is_no_vote_is_refused_by_its_field(database):
+    session_id = person(database)
+    refused: list[tuple[Conversation, Ballot, int, str]] = [
         (duel(), Ballot("c"), 1, "choice"),  # type: ignore[arg-type]
         (duel(), Ballot("a", {"c": ["useful"]}), 1, "reasons"),
         (duel(), Ballot("a", {"a": ["nice"]}), 1, "reasons"),
@@ -115,14 +116,11 @@ def test_what_no_database_takes_is_replaced(database):
         (duel(), Ballot("a"), 3, "position"),
         (replace(duel(), kind="chat"), Ballot("a"), 1, "conversation"),
         (replace(duel(), contenders={"a": ONE}), Ballot("a"), 1, "conversation"),
-    ],
-    ids=lambda value: str(value)[:16] if isinstance(value, Ballot) else "",
-)
-def test_what_is_no_vote_is_refused_by_its_field(database, conversation: Conversation, ballot, position, param):
-    session_id = person(database)
-    with pytest.raises(ApiError) as error, database.write() as connection:
-        vote(connection, session_id, TEXTS, conversation, position=position, ballot=ballot, at=ASKED)
-    assert (error.value.status, error.value.param) == (400, param)
+    ]
+    for conversation, ballot, position, param in refused:
+        with pytest.raises(ApiError) as error, database.write() as connection:
+            vote(connection, session_id, TEXTS, conversation, position=position, ballot=ballot, at=ASKED)
+        assert (error.value.status, error.value.param) == (400, param)
     assert not all_votes(database)
 
 
@@ -186,7 +184,7 @@ LONG = "mot " * 400
 
 
 @pytest.mark.parametrize(
-    ("conversation", "seconds", "doubts"),
+    ("conversation", "seconds", "expected"),
     [
         (duel(), 5.4, ["too_fast"]),
         (duel(), 5.6, []),
@@ -210,9 +208,8 @@ LONG = "mot " * 400
         (duel(a="Elle est nommée Lucie."), 30, []),
     ],
 )  # fmt: skip
-def test_each_doubt_by_what_causes_it(database, conversation, seconds, doubts):
-    voted(database, person(database), conversation, at=ASKED + seconds)
-    assert doubts_of(database) == doubts
+def test_each_doubt_by_what_causes_it(conversation, seconds, expected):
+    assert doubts(conversation, 1, "a", History(), at=ASKED + seconds) == expected
 
 
 def test_the_same_question_again_counts_once_for_each_and_seldom_for_all(database):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from fonderie.chat.work import LIFETIME_SECONDS, Work, zero_bits
+from fonderie.chat.work import LIFETIME_SECONDS, MOST_BITS, Work, zero_bits
 from fonderie.core.errors import UsageError
 from fonderie.serve.api.errors import ApiError
 
@@ -68,7 +68,7 @@ def test_a_puzzle_runs_out_and_is_forgotten():
     assert not work._taken
 
 
-@pytest.mark.parametrize("bits", [-1, 23])
+@pytest.mark.parametrize("bits", [-1, MOST_BITS + 1])
 def test_more_than_anybody_would_wait_for_is_refused(bits):
-    with pytest.raises(UsageError, match=r"between 0 and 26"):
+    with pytest.raises(UsageError, match=f"between 0 and {MOST_BITS}"):
         Work(bits)
