@@ -9,8 +9,8 @@ from tests.serve.databases import (
     database,
     database_kind,
     database_url,
+    emptied_postgresql,
     postgresql,
-    postgresql_template,
     sqlite_template,
 )
 
@@ -18,8 +18,8 @@ __all__ = [
     "database",
     "database_kind",
     "database_url",
+    "emptied_postgresql",
     "postgresql",
-    "postgresql_template",
     "sqlite_template",
 ]
 

@@ -41,10 +41,10 @@ class Postgresql:
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[call-overload]
 
-    def new(self, template: str = "template1") -> str:
-        """The address of a new database: empty, or as another is."""
+    def new(self) -> str:
+        """The address of a new, empty database."""
         name = f"test_{next(self.numbers)}"
-        self.command(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.command(f"CREATE DATABASE {name}")
         return self.url(name)
 
 
@@ -140,28 +140,61 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def postgresql_template(postgresql: Postgresql) -> str:
-    """The name of a database of the newest version, to copy."""
-    from fonderie.serve.database.base import open_database
+class Emptied:
+    """One PostgreSQL database of the newest version, emptied between tests: a new one is three hundred files."""
 
-    url = postgresql.new()
-    open_database(url).close()
-    return url.partition("?")[0].rpartition("/")[2]
+    def __init__(self, server: Postgresql) -> None:
+        self._server = server
+        self._url = ""
+        self._tables: set[str] = set()
+
+    def take(self) -> str:
+        """Its address."""
+        from fonderie.serve.database.base import open_database
+
+        if not self._url:
+            self._url = self._server.new()
+            with open_database(self._url) as database:
+                self._tables = self._state(database)
+        return self._url
+
+    def give_back(self, database: "Database") -> None:
+        """Empty it; what is no longer of the newest version is not taken again."""
+        from sqlalchemy import text
+
+        if self._state(database) != self._tables:
+            self._url = ""
+            return
+        tables = ", ".join(name for name in self._tables if "=" not in name and name != "alembic_version")
+        with database.write() as connection:
+            connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+
+    def _state(self, database: "Database") -> set[str]:
+        from sqlalchemy import inspect, text
+
+        with database.read() as connection:
+            names = inspect(connection).get_table_names()
+            version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return {*names, f"version={version}"}
+
+
+@pytest.fixture(scope="session")
+def emptied_postgresql(postgresql: Postgresql) -> Emptied:
+    return Emptied(postgresql)
 
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> Iterator["Database"]:
-    """A database of the newest version, of either kind."""
+    """A database of the newest version without a row in it, of either kind."""
     from fonderie.serve.database.base import Database
 
-    template = request.getfixturevalue(f"{database_kind}_template")
     if database_kind == "sqlite":
         path = tmp_path / "service.db"
-        shutil.copy(template, path)
-        url = f"sqlite:///{path}"
-    else:
-        server: Postgresql = request.getfixturevalue("postgresql")
-        url = server.new(template)
-    with Database(url) as found:
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        with Database(f"sqlite:///{path}") as found:
+            yield found
+        return
+    emptied: Emptied = request.getfixturevalue("emptied_postgresql")
+    with Database(emptied.take()) as found:
         yield found
+        emptied.give_back(found)
