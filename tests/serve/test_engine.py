@@ -285,7 +285,11 @@ def test_the_wait_in_line_is_told_from_the_last_answers(model, tokenizer):
         waiting = [at.engine.submit(Request(ids, 1)) for _ in range(3)]
         load = at.engine.load()
         assert load.seconds_each > 0
-        assert load.seconds_before(1) == pytest.approx(2 * load.seconds_before(0)) == pytest.approx(2 * load.seconds_each)
+        assert (
+            load.seconds_before(1)
+            == pytest.approx(2 * load.seconds_before(0))
+            == pytest.approx(2 * load.seconds_each)
+        )
         at.engine.cancel(first)
         for number in waiting:
             at.wait(number)

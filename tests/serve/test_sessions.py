@@ -3,12 +3,11 @@ from sqlalchemy import select, text
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fonderie.serve.database.tables import consents, sessions
+from fonderie.serve.database.tables import sessions
 from fonderie.serve.sessions import (
     begin_session,
     clear_cookie,
     cookie_of,
-    end_session,
     session_of,
     set_cookie,
     visit,
@@ -71,15 +70,3 @@ def test_a_visit_is_noted_by_the_day(database):
     assert seen() == NOW + 90_000
     assert visit(database, request(), NOW) is None
     assert visit(database, request("fonderie=other"), NOW) is None
-
-
-def test_a_session_that_ends_takes_what_was_kept_under_it(database):
-    with database.write() as connection:
-        made, cookie = begin_session(connection, NOW)
-        kept, _ = begin_session(connection, NOW)
-        for session in (made, kept):
-            values = {"evaluation": True, "publication": False, "version": "1", "text_hash": "a", "locale": "fr"}
-            connection.execute(consents.insert().values(session_id=session.id, at=NOW, **values))
-        end_session(connection, made)
-        assert session_of(connection, request(f"fonderie={cookie}")) is None
-        assert connection.execute(select(consents.c.session_id)).all() == [(kept.id,)]

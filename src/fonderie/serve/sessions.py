@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
@@ -75,11 +75,6 @@ def begin_session(connection: Connection, now: float, *, invite_id: int | None =
         .returning(sessions.c.id)
     ).one()
     return Session(made, now, now, invite_id), cookie
-
-
-def end_session(connection: Connection, session: Session) -> None:
-    """Delete a session, and with it all that was kept under it."""
-    connection.execute(delete(sessions).where(sessions.c.id == session.id))
 
 
 def set_cookie(response: Response, request: HTTPConnection, cookie: str) -> None:

@@ -113,7 +113,10 @@ class Admin:
         sides: tuple[Side, Side] = ("before", "after")
         names = [*self.guards.categories, FAILED] if self.guards.categories else []
         return [
-            {"name": name, **{side: (self.guards.mode(name, side), self.guards.counts[name, side]) for side in sides}}
+            {
+                "name": name,
+                **{side: (self.guards.mode(name, side), self.guards.counts[name, side]) for side in sides},
+            }
             for name in names
         ]
 

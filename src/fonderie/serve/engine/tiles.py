@@ -90,6 +90,18 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> 
     return builder.gep(data, [offset], source_etype=context.get_data_type(kind.dtype))
 
 
+def _as_floats(builder: Any, halves: Any) -> Any:
+    """A vector of bfloat16 as float32, whose upper half it is."""
+    shift = ir.Constant(_INTS, [16] * LANES)
+    return builder.bitcast(builder.shl(builder.zext(halves, _INTS), shift), _FLOATS)
+
+
+def _in_every_lane(builder: Any, value: Any) -> Any:
+    """A vector that holds one number everywhere."""
+    first = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), value, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(first, first, ir.Constant(_INTS, [0] * LANES))
+
+
 @intrinsic
 def tile(  # noqa: PLR0917
     _typing: Any,
@@ -143,14 +155,10 @@ def tile(  # noqa: PLR0917
         for p in range(P):
             place = at(w, w_array, builder.add(along(w_first, w_stride, p), lane), _HALVES if halves else _FLOATS)
             read = builder.load(place, align=w.dtype.bitwidth // 8)
-            if halves:
-                shift = ir.Constant(_INTS, [16] * LANES)
-                read = builder.bitcast(builder.shl(builder.zext(read, _INTS), shift), _FLOATS)
-            weights.append(read)
+            weights.append(_as_floats(builder, read) if halves else read)
         for r in range(R):
             value = builder.load(at(x, x_array, builder.add(along(x_first, x_stride, r), k), _F32), align=4)
-            spread = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), value, ir.Constant(_I32, 0))
-            spread = builder.shuffle_vector(spread, spread, ir.Constant(_INTS, [0] * LANES))
+            spread = _in_every_lane(builder, value)
             for p in range(P):
                 sums[r][p].add_incoming(builder.call(fused, [spread, weights[p], sums[r][p]]), body)
         k.add_incoming(builder.add(k, ir.Constant(_I64, 1)), body)
