@@ -23,6 +23,8 @@ __all__ = [
     "sqlite_template",
 ]
 
+os.environ.pop("COLUMNS", None)  # pytest-xdist gives its workers 80; commands in a pipe have a width of their own
+
 CORPORA_VARIABLE = "FONDERIE_CORPORA"
 MOF_VARIABLE = "FONDERIE_MOF"
 

@@ -190,12 +190,17 @@ def test_optional_parts_may_be_left_out() -> None:
     assert judge_text(gpl[: gpl.index("How to Apply These Terms")]).status == "free"
 
 
+SHORTER = {("BSD-2-Clause", "BSD-1-Clause"), ("BSD-3-Clause", "BSD-1-Clause"), ("BSD-3-Clause", "BSD-2-Clause")}
+"""Licences that are a whole licence of another name without one of their clauses."""
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from(PERMISSIVE), st.floats(0.15, 0.6), st.floats(0.0, 0.4))
 def test_half_a_licence_is_not_free(licence: str, share: float, start: float) -> None:
     text = TEXTS[licence]
     cut = int(len(text) * start)
-    assert judge_text(text[:cut] + text[cut + int(len(text) * share) :]).status != "free"
+    found = judge_text(text[:cut] + text[cut + int(len(text) * share) :])
+    assert found.status != "free" or (licence, found.licence) in SHORTER
 
 
 # Several, none, and named ones
