@@ -98,6 +98,7 @@ def test_what_is_read_and_what_is_said_are_kept_alike_to_the_bit(decoder):
     ids = torch.randint(0, 333, (130,), generator=torch.Generator().manual_seed(2)).tolist()
     read, spoken = said(Slots(decoder, 3), ids, 130), said(Slots(decoder, 3, threads=2), ids, 70)
     assert torch.equal(read, spoken)
+    assert torch.equal(read, said(Slots(decoder, 3, threads=None), ids, 70))  # however many are faster here
 
 
 def test_bf16_weights_and_keys_stray_less_from_fp32_than_torchs_own_bf16(decoder):

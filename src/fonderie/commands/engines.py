@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from fonderie.commands.options import positive
 from fonderie.core.errors import UsageError
-from fonderie.core.machine import available_cores
 
 if TYPE_CHECKING:
     from fonderie.serve.answers import Answers
@@ -42,7 +41,10 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--waiting", type=positive, default=256, metavar="N", help="requests in line; default: %(default)s"
     )
     parser.add_argument(
-        "--threads", type=positive, metavar="N", help="of our own engine; default: as many as there are cores"
+        "--threads",
+        type=positive,
+        metavar="N",
+        help="of our own engine; default: one, or all cores where that is faster",
     )
     parser.add_argument(
         "--precision",
@@ -63,7 +65,7 @@ def opener(options: argparse.Namespace, guards: "Guards | None" = None) -> "Call
     if options.engine == OWN:
         if options.upstream:
             raise UsageError("--upstream is for an engine of others", hint="--engine vllm or --engine llamacpp")
-        settings: dict[str, Any] = {"threads": available_cores()}
+        settings: dict[str, Any] = {"threads": None}
         settings |= {name: value for name, value in own.items() if value is not None}
         return partial(open_release, limits=limits, guards=guards, **settings)
     for name, value in own.items():

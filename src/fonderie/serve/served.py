@@ -120,7 +120,7 @@ def open_release(
     answers: Answers,
     *,
     limits: Limits,
-    threads: int,
+    threads: int | None,
     device: str = "cpu",
     precision: Precision = "fp32",
     guards: Guards | None = None,

@@ -16,6 +16,7 @@ from typing import Protocol, get_args
 
 import torch
 
+from fonderie.core.machine import available_cores
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.transformer import Decoder
 from fonderie.serve.engine.device import DeviceSlots
@@ -99,8 +100,9 @@ class Engine:
         *,
         limits: Limits | None = None,
         grammars: StartsGrammars | None = None,
-        threads: int = 1,
+        threads: int | None = 1,
     ) -> None:
+        """`threads` None: as many as are fastest."""
         self.limits = limits or Limits()
         self.context = model.config.context
         self._model, self._tokenizer, self._deliver, self._grammars = model.eval(), tokenizer, deliver, grammars
@@ -177,7 +179,7 @@ class Engine:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(self._threads or available_cores())
         try:
             with torch.inference_mode():
                 room, prefixes = self._make_room()

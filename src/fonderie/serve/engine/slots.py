@@ -9,7 +9,9 @@ Shapes: N slots, R rows, C a chunk's tokens, W width, V vocabulary, L blocks.
 """
 
 import math
+import statistics
 import threading
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -24,6 +26,9 @@ from fonderie.serve.engine.tiles import LANES, Floats, Packed, numbers, pack, pa
 
 CHUNK = 64
 """Tokens of a prompt that are read at once, and that prompts are kept by: no answer waits longer for another's."""
+
+TRIALS = 5
+"""Of each number of threads, to see which is faster."""
 
 Kept = tuple[Packed, ...] | tuple[Tensor, ...]
 """Keys and values of one chunk of one prompt."""
@@ -55,12 +60,14 @@ class Room(Protocol):
 class Slots:
     """Room for `count` requests of up to `context` tokens each, of a model on the processor."""
 
-    def __init__(self, model: Decoder, count: int, threads: int = 1) -> None:
+    def __init__(self, model: Decoder, count: int, threads: int | None = 1) -> None:
+        """`threads` None takes one or all that there are, whichever is measured to be faster."""
         config, like = model.config, model.embedding.weight
         self.count = count
         self.context = config.context
         self._config = config
-        self._threads = min(threads, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+        most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        self._few = self._many = min(threads or 1, most)
         self._capacity = math.ceil(config.context / CHUNK) * CHUNK
         panels = panels_of(config.head_size)
         shape = config.depth, count, config.kv_heads
@@ -73,6 +80,22 @@ class Slots:
         self._cos, self._sin = model.rope_cos.numpy(), model.rope_sin.numpy()
         # The first call compiles, on a machine that has not done so before: now, and not while somebody waits.
         self.logits(self.read(0, [0], 0))
+        if threads is None and most > 1:
+            self._few, self._many = self._faster(1, most), self._faster(count, most)
+
+    def _faster(self, rows: int, most: int) -> int:
+        """1 thread or `most`, whichever takes so many rows sooner: their waiting for each other may cost more than
+        they compute, as on virtual cores."""
+        took: dict[int, list[float]] = {1: [], most: []}
+        for threads in [1, most] * TRIALS:
+            self._few = self._many = threads
+            begun = time.perf_counter()
+            self.logits(self.go_on(range(rows), [0] * rows, [0] * rows))
+            took[threads].append(time.perf_counter() - begun)
+        return min(took, key=lambda threads: statistics.median(took[threads]))
+
+    def _threads(self, rows: int) -> int:
+        return self._few if rows * rows <= self.count else self._many
 
     def read(self, slot: int, ids: Sequence[int], start: int) -> Tensor:
         """Read up to `CHUNK` tokens of one prompt, from position `start` on; returns x_CW."""
@@ -85,8 +108,9 @@ class Slots:
 
     def _rows(self, slots: Sequence[int], tokens: Sequence[int], positions: Sequence[int], together: int) -> Tensor:
         x_RW, config = self._embedded(np.array(tokens)), self._config
+        threads = self._threads(len(tokens))
         with _ONE_AT_A_TIME:
-            numba.set_num_threads(self._threads)
+            numba.set_num_threads(threads)
             forward(
                 x_RW,
                 together,
@@ -106,7 +130,7 @@ class Slots:
                 config.window or self._capacity,
                 config.heads,
                 config.hidden,
-                self._threads,
+                threads,
             )
         return torch.from_numpy(x_RW)
 
@@ -114,10 +138,11 @@ class Slots:
         """The logits of any number of rows, fp32."""
         rows, panels = len(x_RW), panels_of(self._config.vocabulary)
         logits_RV = np.empty((rows, panels * LANES), np.float32)
+        threads = self._threads(rows)
         with _ONE_AT_A_TIME:
-            numba.set_num_threads(self._threads)
+            numba.set_num_threads(threads)
             x = np.ascontiguousarray(x_RW.numpy())
-            product(x, rows, self._weights, self._head, self._config.width, panels, logits_RV, self._threads)
+            product(x, rows, self._weights, self._head, self._config.width, panels, logits_RV, threads)
         return torch.from_numpy(logits_RV)[:, : self._config.vocabulary]
 
     def _embedded(self, ids_R: Packed) -> Floats:
