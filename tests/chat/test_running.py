@@ -3,6 +3,9 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,19 +22,31 @@ LONG = {"temperature": 0, "max_tokens": 150}
 BOUNDS = Bounds(alone_seconds=0.5, kept_seconds=60, kept=3)
 
 
-@pytest.fixture(scope="module")
-def hasty(small, tmp_path_factory) -> Iterator[Any]:
-    """The site with bounds that a test can wait for."""
-    folder = tmp_path_factory.mktemp("hasty")
-
+@contextmanager
+def running_site(release: Path, folder: Path, bounds: Bounds) -> Iterator[Any]:
     def make(served):
         there = door(folder)
         models = {one.name: one for one in served}
         app = make_api(models, there)
-        add_site(app, models, there, runs=Runs(BOUNDS))
+        add_site(app, models, there, runs=Runs(bounds))
         return app
 
-    with serving([small.release], make, load=unhurried) as running:
+    with serving([release], make, load=unhurried) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hasty(small, tmp_path_factory) -> Iterator[Any]:
+    """The site with bounds that a test can wait for."""
+    with running_site(small.release, tmp_path_factory.mktemp("hasty"), BOUNDS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def patient(small, tmp_path_factory) -> Iterator[Any]:
+    """The same, but an answer is not given up before a slow machine has come to read it."""
+    bounds = replace(BOUNDS, alone_seconds=60.0)
+    with running_site(small.release, tmp_path_factory.mktemp("patient"), bounds) as running:
         yield running
 
 
@@ -94,17 +109,17 @@ def test_a_reader_goes_on_where_it_was(hasty):
         assert read(client, name, after=10**9) == [whole[-1]]
 
 
-def test_nobody_can_follow_or_stop_the_answer_of_another(hasty):
-    with httpx2.Client(base_url=hasty.url) as mine, httpx2.Client(base_url=hasty.url) as other:
-        given = ask(mine, hasty, **LONG)
+def test_nobody_can_follow_or_stop_the_answer_of_another(patient):
+    with httpx2.Client(base_url=patient.url) as mine, httpx2.Client(base_url=patient.url) as other:
+        given = ask(mine, patient, **LONG)
         assert "HttpOnly" in given.headers["set-cookie"]
         assert "SameSite=strict" in given.headers["set-cookie"]
         assert "Max-Age" not in given.headers["set-cookie"]  # it goes with the browser
         name = given.json()["id"]
-        ask(other, hasty, max_tokens=1)  # a visitor with a cookie of its own
+        ask(other, patient, max_tokens=1)  # a visitor with a cookie of its own
         refused = [
             client.request(method, f"/chat/answers/{path}")
-            for client in (other, httpx2.Client(base_url=hasty.url))
+            for client in (other, httpx2.Client(base_url=patient.url))
             for method in ("GET", "DELETE")
             for path in (name, "no-such-answer")
         ]
@@ -136,9 +151,9 @@ def test_only_so_many_are_kept(hasty):
         assert read(client, names[1])[-1][1] == "end"
 
 
-def test_more_than_can_wait_are_told_to_come_back(hasty):
-    with httpx2.Client(base_url=hasty.url) as client:
-        given = [ask(client, hasty, **LONG) for _ in range(12)]  # two are answered, eight can wait
+def test_more_than_can_wait_are_told_to_come_back(patient):
+    with httpx2.Client(base_url=patient.url) as client:
+        given = [ask(client, patient, **LONG) for _ in range(12)]  # two are answered, eight can wait
         refused = [response for response in given if response.status_code != 202]
         assert refused
         assert {response.status_code for response in refused} == {429}

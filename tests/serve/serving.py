@@ -58,7 +58,7 @@ def serving(
     async def run() -> None:
         served = [load(folder, Answers()) for folder in folders]
         app = make(served)
-        server = server_of(app, proxies)
+        server = server_of(app, proxies, drain_seconds=2)  # a test is over when it is over
         servers.append(server)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         found.append(Running(url, served, app, asyncio.get_running_loop()))
@@ -77,5 +77,5 @@ def serving(
         yield found[0]
     finally:
         servers[0].should_exit = True
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()

@@ -62,7 +62,10 @@ def serve(
 
 
 def server_of(
-    app: ASGIApp, proxies: Sequence[str] = (), drain: Callable[[], None] = lambda: None
+    app: ASGIApp,
+    proxies: Sequence[str] = (),
+    drain: Callable[[], None] = lambda: None,
+    drain_seconds: float = DRAIN_SECONDS,
 ) -> "uvicorn.Server":
     """The HTTP server of an application; it believes what these networks forward, and nobody else."""
     import uvicorn
@@ -81,7 +84,7 @@ def server_of(
         forwarded_allow_ips=list(proxies),
         timeout_graceful_shutdown=CLOSING_SECONDS,
     )
-    return DrainingServer(config, drain, DRAIN_SECONDS)
+    return DrainingServer(config, drain, drain_seconds)
 
 
 async def _serve(
