@@ -5,6 +5,8 @@ python benchmarks/serving.py [--rounds N] [--threads N] [--precision bf16|fp32] 
     batch16_vs_generate               16 requests at once, against `generate`, one after the other
     batch16_vs_transformers_batching  the same, against transformers' own continuous batching
     single_vs_generate                one request, against `generate`
+    batch16_vs_llamacpp, single_vs_llamacpp
+                                      against llama-server, where it is installed (serving_llamacpp.py); no target
 
 Tokens a second, greedy, prompts of 64 tokens and answers of 64; no token ends an answer. Prints one JSON line for
 each; exit status 1 if one misses its target. `processor_ratio` is that of processor time, for machines that others
@@ -30,6 +32,7 @@ from fonderie.model.convert import save_pretrained
 from fonderie.model.transformer import Decoder
 from fonderie.serve.engine.engine import Engine, Limits
 from fonderie.serve.engine.request import Event, Finished, Request, Sampling
+from serving_llamacpp import LlamaServer, missing
 
 PROMPT, ANSWER, STREAMS = 64, 64, 16
 TARGETS = {
@@ -37,6 +40,7 @@ TARGETS = {
     "batch16_vs_transformers_batching": 1.5,
     "single_vs_generate": 2.0,
 }
+LLAMACPP = "llamacpp"
 CONFIG = ModelConfig.from_depth(8, vocabulary=16_384, context=512, width=448, heads=7, kv_heads=7)
 """27 M parameters, 7 M of them the table."""
 
@@ -151,7 +155,7 @@ def main() -> int:
     parser.add_argument(
         "--precision", choices=("bf16", "fp32"), default="bf16", help="of both; default: %(default)s"
     )
-    parser.add_argument("--only", choices=TARGETS)
+    parser.add_argument("--only", choices=(*TARGETS, LLAMACPP))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     import transformers
@@ -177,7 +181,27 @@ def main() -> int:
                 result["detail"]["precision"] = options.precision
                 print(json.dumps(result), flush=True)
                 missed |= result["ratio"] < TARGETS[title]
+        if options.only in (None, LLAMACPP):
+            _compare_llamacpp(ours, Path(name), prompts, options)
     return int(missed)
+
+
+def _compare_llamacpp(ours: Ours, folder: Path, prompts: list[list[int]], options: argparse.Namespace) -> None:
+    """Side by side with llama-server, if it is here; says so on standard error if it is not."""
+    lacking = missing()
+    if lacking is not None:
+        print(f"llama.cpp is not compared: {lacking}", file=sys.stderr)
+        return
+    with LlamaServer(folder, CONFIG, precision=options.precision, slots=STREAMS, threads=options.threads) as server:
+
+        def their(asked: list[list[int]]) -> None:
+            server.answer(asked, ANSWER)
+
+        for title, asked in (("batch16_vs_llamacpp", prompts), ("single_vs_llamacpp", prompts[:1])):
+            result = compare(title, "llama-server", ours.answer, their, prompts=asked, rounds=options.rounds)
+            del result["detail"]["processor_ratio"]  # theirs is another process
+            result["detail"]["precision"] = options.precision
+            print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":
