@@ -11,28 +11,13 @@ from contextlib import contextmanager
 
 import openai
 import pytest
-from tests.serve.serving import Running, door, serving
+from tests.serve.serving import door, serving
 
 from fonderie.serve.api.app import make_api
 from fonderie.serve.engine.engine import QueueFullError
 from fonderie.serve.engine.request import Request
 
 MESSAGES = [{"role": "user", "content": "Que fait le chat ?"}]
-
-
-@pytest.fixture(scope="module")
-def running(small, tmp_path_factory):
-    def make(served):
-        return make_api({one.name: one for one in served}, door(tmp_path_factory.mktemp("database")))
-
-    with serving([small.release], make, waiting=64) as found:
-        yield found
-
-
-@pytest.fixture
-def client(running: Running):
-    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as found:
-        yield found
 
 
 def test_models_are_listed(client):

@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
-from tests.serve.serving import Running, door, serving
-
-from fonderie.serve.api.app import make_api
+from tests.serve.serving import Running
 
 langchain = pytest.importorskip("langchain_openai")
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage  # noqa: E402
@@ -21,15 +19,6 @@ class Animal(BaseModel):
 
     wild: bool
     legs: int = Field(ge=0, le=9)
-
-
-@pytest.fixture(scope="module")
-def running(small, tmp_path_factory):
-    def make(served):
-        return make_api({one.name: one for one in served}, door(tmp_path_factory.mktemp("database")))
-
-    with serving([small.release], make) as found:
-        yield found
 
 
 @pytest.fixture

@@ -17,15 +17,6 @@ litellm = pytest.importorskip("litellm")
 MESSAGES = [{"role": "user", "content": "Que fait le chat ?"}]
 
 
-@pytest.fixture(scope="module")
-def running(small, tmp_path_factory):
-    def make(served):
-        return make_api({one.name: one for one in served}, door(tmp_path_factory.mktemp("database")))
-
-    with serving([small.release], make) as found:
-        yield found
-
-
 @pytest.fixture
 def ask(running: Running):
     return {

@@ -7,27 +7,9 @@ from typing import Literal
 import openai
 import pytest
 from pydantic import BaseModel
-from tests.serve.serving import Running, door, serving
-
-from fonderie.serve.api.app import make_api
 
 QUESTION = "Que fait le chat ?"
 MODEL = "toy-0.1.0"
-
-
-@pytest.fixture(scope="module")
-def running(small, tmp_path_factory):
-    def make(served):
-        return make_api({one.name: one for one in served}, door(tmp_path_factory.mktemp("database")))
-
-    with serving([small.release], make, waiting=64) as found:
-        yield found
-
-
-@pytest.fixture
-def client(running: Running):
-    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as found:
-        yield found
 
 
 def test_the_answer_is_that_of_the_same_conversation_in_chat(client):

@@ -5,6 +5,7 @@
 // the event "fonderie:answer" with {turn, index, conversation, slot, element}; `slot` is an empty element below it.
 
 import { Failure, ask, follow, stop } from "./asking.js";
+import { DOUBLE_CLICK_MS, fit, question, sendOnEnter } from "./composer.js";
 import * as kept from "./conversation.js";
 import * as dialogues from "./dialogues.js";
 import { announce, by } from "./dom.js";
@@ -14,7 +15,6 @@ import { count, inAbout, problem, t } from "./words.js";
 
 const NEAR_END_PX = 120;
 const SAVE_EVERY_MS = 1000;
-const DOUBLE_CLICK_MS = 500; // the button that sends stops as soon as it has sent
 
 const restored = kept.restore();
 const settings = dialogues.settings(restored?.settings, save);
@@ -206,20 +206,7 @@ function goOn() {
 
 // --- what the person does -----------------------------------------------------------------------------------------
 
-const question = by("question");
-
-function fit() {
-  question.style.height = "auto";
-  question.style.height = `${Math.min(question.scrollHeight, window.innerHeight * 0.4)}px`;
-}
-
-question.addEventListener("input", fit);
-question.addEventListener("keydown", (event) => {
-  const types = window.matchMedia("(pointer: coarse)").matches; // on a phone, Enter is a new line
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || types) return;
-  event.preventDefault();
-  if (!running) by("composer").requestSubmit();
-});
+sendOnEnter(() => running);
 
 by("composer").addEventListener("submit", (event) => {
   event.preventDefault();

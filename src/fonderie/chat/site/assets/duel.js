@@ -4,6 +4,7 @@
 
 import { Failure, followAt, post } from "./asking.js";
 import { ballot, consent } from "./ballot.js";
+import { DOUBLE_CLICK_MS, fit, question, sendOnEnter } from "./composer.js";
 import { opensConsent } from "./consent.js";
 import { announce, by } from "./dom.js";
 import * as rounds from "./rounds.js";
@@ -11,15 +12,12 @@ import { inAbout, language, problem, t } from "./words.js";
 
 const TAB = "fonderie.duel";
 const KEYS_OFF = "fonderie.keys-off";
-const DOUBLE_CLICK_MS = 500; // the button that sends stops as soon as it has sent
 const UNFINISHED = ["stopped", "left"];
 
 let duel = null; // {id, rounds: [{question, vote, kept}], sides}
 let views = [];
 let running = null; // {number, since, abort}
 let form = null; // the ballot of the last round, until it is voted on
-
-const question = by("question");
 
 function where(number) {
   return `/duels/${duel.id}/${number}`;
@@ -173,18 +171,7 @@ function begin() {
 
 // --- what the person does -----------------------------------------------------------------------------------------
 
-function fit() {
-  question.style.height = "auto";
-  question.style.height = `${Math.min(question.scrollHeight, window.innerHeight * 0.4)}px`;
-}
-
-question.addEventListener("input", fit);
-question.addEventListener("keydown", (event) => {
-  const types = window.matchMedia("(pointer: coarse)").matches; // on a phone, Enter is a new line
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || types) return;
-  event.preventDefault();
-  if (!running) by("composer").requestSubmit();
-});
+sendOnEnter(() => running);
 
 by("composer").addEventListener("submit", (event) => {
   event.preventDefault();
