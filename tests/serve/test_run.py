@@ -1,9 +1,10 @@
+import logging
 import socket
 
 import pytest
 
 from fonderie.core.errors import UsageError
-from fonderie.serve.run import Address
+from fonderie.serve.run import Address, server_of
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
@@ -21,3 +22,17 @@ def test_an_address_of_either_kind_is_listened_on_by_one(host):
 def test_an_address_that_is_not_ours_is_refused():
     with pytest.raises(UsageError, match=r"192\.0\.2\.1:0 cannot be listened on"):
         Address("192.0.2.1", 0).listen()
+
+
+def test_a_server_leaves_the_log_of_its_process_open():
+    class Kept(logging.Handler):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+            super().close()
+
+    kept = Kept()
+    server_of(app=None)
+    assert not kept.closed
+    kept.close()

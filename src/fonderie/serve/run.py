@@ -77,6 +77,7 @@ def server_of(
         http="httptools",
         lifespan="on",  # "auto" goes on without one that failed
         log_level="warning",
+        log_config=None,  # its own would close every handler of the process, and with absl's the stream below it
         access_log=False,  # addresses are personal data, and nobody needs them here
         server_header=False,
         # uvicorn would believe whoever comes from loopback, and its environment variable.
