@@ -11,7 +11,9 @@ other, so that two copies never stand side by side.
 import json
 import math
 import re
+import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -181,11 +183,15 @@ def mix(inputs: Inputs, params: MixParameters, out: Output, machine: Machine) ->
             sizes[source] = sizes.get(source, 0) + size
     planned = plan(dict(sorted(sizes.items())), params)
     passes = max(1, math.ceil(max((entry.epochs for entry in planned.values()), default=1.0)))
-    work = partial(_shard, planned=planned, phase=params.phase, shards=len(shards), passes=passes, out=out.path)
-    results = list(machine.map(work, list(enumerate(shards)), label="mixing"))
+    scratch = out.state / "plan"
+    scratch.mkdir(parents=True, exist_ok=True)
+    layout = _Layout(planned, params.phase, len(shards), passes, out.path, scratch)
+    results = list(machine.map(partial(_shard, layout=layout), list(enumerate(shards)), label="mixing"))
     with pq.ParquetWriter(out.path / "plan.parquet", PLAN_SCHEMA, compression="zstd") as writer:
-        for result in results:
-            writer.write_table(pa.Table.from_pylist(result.rows, PLAN_SCHEMA))
+        for index in range(len(shards)):
+            with pa.OSFile(str(layout.rows(index))) as file:
+                writer.write_table(pa.ipc.open_file(file).read_all())
+    shutil.rmtree(scratch)
     taken: dict[str, int] = dict.fromkeys(planned, 0)
     for result in results:
         for source, size in result.taken.items():
@@ -231,24 +237,38 @@ def _sizes(path: Path) -> dict[str, int]:
     return sizes
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """What is mixed, and where it goes."""
+
+    planned: Mapping[str, Planned]
+    phase: str
+    shards: int
+    passes: int
+    out: Path
+    scratch: Path
+
+    def rows(self, index: int) -> Path:
+        """Where a shard's part of the plan waits: a row for each document is too much for the driver's memory."""
+        return self.scratch / f"{index:05d}.arrow"
+
+
 class _Mixed(NamedTuple):
     summary: dict[str, dict[str, Any]]
-    rows: list[dict[str, Any]]
     taken: dict[str, int]
 
 
-def _shard(
-    job: tuple[int, Path], *, planned: Mapping[str, Planned], phase: str, shards: int, passes: int, out: Path
-) -> _Mixed:
+def _shard(job: tuple[int, Path], *, layout: _Layout) -> _Mixed:
     index, path = job
-    rows: list[dict[str, Any]] = []
+    planned, phase, out = layout.planned, layout.phase, layout.out
+    rows: list[tuple[str, str, str, int]] = []
     taken: dict[str, int] = {}
 
     def first() -> Iterator[tuple[Document, Decision]]:
         for document in read_documents(path):
             epochs = planned[document.source].epochs
             count = seen(document.id, phase, epochs)
-            rows.append({"id": document.id, "source": document.source, "phase": phase, "seen": count})
+            rows.append((document.id, document.source, phase, count))
             taken[document.source] = taken.get(document.source, 0) + count * len(document.text.encode("utf-8"))
             if count:
                 yield document, keep(document)._replace(detail=f"seen {count} times" if count > 1 else None)
@@ -256,11 +276,18 @@ def _shard(
                 yield document, drop(f"not drawn for {phase}", f"{epochs:g} epochs of {document.source}")
 
     summary = write_shard(out, index, first())
-    for number in range(1, passes):
+    columns = list(zip(*rows, strict=True)) or [()] * len(PLAN_SCHEMA)
+    table = pa.Table.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(columns, PLAN_SCHEMA, strict=True)],
+        schema=PLAN_SCHEMA,
+    )
+    with pa.OSFile(str(layout.rows(index)), "wb") as sink, pa.ipc.new_file(sink, PLAN_SCHEMA) as file:
+        file.write_table(table)
+    for number in range(1, layout.passes):
         again = (
             document
             for document in read_documents(path)
             if seen(document.id, phase, planned[document.source].epochs) > number
         )
-        write_documents(shard_path(out, number * shards + index), again)
-    return _Mixed(summary, rows, taken)
+        write_documents(shard_path(out, number * layout.shards + index), again)
+    return _Mixed(summary, taken)
