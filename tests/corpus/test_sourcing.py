@@ -63,6 +63,42 @@ def test_what_is_missing_or_wrong_is_named(tmp_path: Path, changes: dict[str, st
         read_form(form(tmp_path, **changes))
 
 
+def test_all_faults_are_said_at_once_and_in_words(tmp_path: Path) -> None:
+    path = form(
+        tmp_path,
+        contact="",
+        origin='origine = "fonds"',
+        collected="collected = 2024",
+        personal_data='personal_data = "names"',
+        retrieved='retrieved = "hier"',
+    )
+    with pytest.raises(InputError) as caught:
+        read_form(path)
+    said = str(caught.value)
+    for fault in (
+        "contact is missing",
+        "there is no field origine",
+        "collected is 2024, and should be a table, such as { first = 2024-01-01, last = 2024-06-30 }",
+        "personal_data is 'names', and should be a list in brackets",
+        "evidence.0.retrieved is 'hier', and should be a day, written 2024-06-30 without quotes",
+    ):
+        assert fault in said
+    assert "Value error" not in said
+    assert "Input should" not in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"collected": "collected = { first = 2024-01-05, last = 2924-01-05 }"},
+        {"retrieved": "retrieved = 2924-03-01"},
+    ],
+)
+def test_a_day_to_come_is_refused(tmp_path: Path, changes: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="is still to come"):
+        read_form(form(tmp_path, **changes))
+
+
 def test_a_licence_needs_evidence(tmp_path: Path) -> None:
     path = tmp_path / "form.toml"
     path.write_text(FORM.partition("[[evidence]]")[0])
@@ -76,13 +112,17 @@ def test_form_and_recipe_must_agree(tmp_path: Path) -> None:
         check_form(found, "CC0-1.0", None, Policy(), "form.toml")
     with pytest.raises(LicenceError, match="collection_licence"):
         check_form(found, None, "MIT", Policy(), "form.toml")
+    # Documents and the release's first page say what the recipe says: a form alone would be heard by nobody.
+    with pytest.raises(LicenceError, match=r"collection_licence etalab-2\.0, but the recipe declares none"):
+        check_form(found, None, None, Policy(), "form.toml")
 
 
 def test_unknown_is_never_a_pass(tmp_path: Path) -> None:
     found = read_form(form(tmp_path, licence='licence = "unknown"'))
     with pytest.raises(LicenceError, match="unknown"):
-        check_form(found, None, None, Policy(), "form.toml")
-    assert check_form(found, None, None, Policy(also_allow=("unknown",)), "form.toml")["licence"] == "unknown"
+        check_form(found, None, "etalab-2.0", Policy(), "form.toml")
+    allowed = Policy(also_allow=("unknown",))
+    assert check_form(found, None, "etalab-2.0", allowed, "form.toml")["licence"] == "unknown"
 
 
 RECIPE = """
@@ -91,6 +131,7 @@ step = "corpus.read"
 path = "novels.jsonl"
 format = "jsonl"
 licence = "CC-BY-4.0"
+collection_licence = "etalab-2.0"
 sourcing = "form.toml"
 """
 

@@ -6,15 +6,18 @@ validated, its bytes are part of the request, and what it says stands in the man
 """
 
 import tomllib
-from datetime import date
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from fonderie.core.errors import InputError, LicenceError
 from fonderie.core.placeholders import is_placeholder
 from fonderie.core.step import Policy
+from fonderie.core.wiring import did_you_mean
 from fonderie.corpus.rights import admit
 from fonderie.licences.verdict import judge
 
@@ -25,7 +28,15 @@ def _filled_in(text: str) -> str:
     return text
 
 
+def _reached(day: date) -> date:
+    # Where the day begins first it is tomorrow already.
+    if day > datetime.now(UTC).date() + timedelta(days=1):
+        raise ValueError(f"{day} is still to come")
+    return day
+
+
 Words = Annotated[str, AfterValidator(_filled_in)]
+Day = Annotated[date, AfterValidator(_reached)]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -38,7 +49,7 @@ class Evidence(_Form):
 
     url: Words
     """Address of the page or file."""
-    retrieved: date
+    retrieved: Day
     """When it was read."""
     sha256: Digest | None = None
     """Digest of what was read, where a copy was kept."""
@@ -49,8 +60,8 @@ class Evidence(_Form):
 class Period(_Form):
     """When the documents were collected."""
 
-    first: date
-    last: date
+    first: Day
+    last: Day
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -93,19 +104,43 @@ class SourcingForm(_Form):
 
 
 def read_form(path: Path) -> SourcingForm:
-    """Read and validate a form; InputError names the file, the field and what is wrong."""
+    """Read and validate a form; InputError names the file, and every field that is wrong with what it should be."""
     try:
         return SourcingForm.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the form"
+        wrong = "; ".join(_explained(error.errors(include_url=False)))
         raise InputError(
-            f"{path}: {place}: {first['msg']}", hint="The fields of a sourcing form: docs/guide/sources.md."
+            f"{path}: {wrong}", hint="The fields of a sourcing form: docs/guide/sources.md."
         ) from error
     except ValueError as error:  # neither UTF-8 nor TOML
         raise InputError(f"{path} is no TOML: {error}") from error
+
+
+_WRITTEN = {
+    "tuple_type": 'a list in brackets, such as ["names of authors"], or [] for none',
+    "date": "a day, written 2024-06-30 without quotes",
+    "model_type": "a table, such as { first = 2024-01-01, last = 2024-06-30 }",
+    "string_type": "text in quotes",
+}
+
+
+def _explained(errors: Iterable[ErrorDetails]) -> Iterator[str]:
+    """Every fault of a form, in its own words."""
+    for error in errors:
+        place = ".".join(map(str, error["loc"]))
+        kind = "date" if error["type"].startswith("date") else error["type"]
+        if kind == "missing":
+            yield f"{place} is missing"
+        elif kind == "extra_forbidden":
+            known = list(SourcingForm.model_fields) if len(error["loc"]) == 1 else []
+            yield f"there is no field {place}{did_you_mean(place, known)}"
+        elif kind in _WRITTEN:
+            yield f"{place} is {error['input']!r}, and should be {_WRITTEN[kind]}"
+        else:
+            message = error["msg"].removeprefix("Value error, ")
+            yield f"{place}: {message}" if place else message
 
 
 def check_form(
@@ -120,6 +155,11 @@ def check_form(
         ("licence", declared, form.licence),
         ("collection_licence", collection, form.collection_licence),
     ):
+        if said is None and kind == "collection_licence" and written is not None:
+            raise LicenceError(
+                f"{where} gives the {kind} {written}, but the recipe declares none",
+                hint=f'Documents and releases say what the recipe says: {kind} = "{written}"',
+            )
         if said is not None and judge(said).licence != judge(written or "unknown").licence:
             raise LicenceError(
                 f"{where} gives the {kind} {written or 'unknown'}, but the recipe declares {said}",
