@@ -77,3 +77,9 @@ def test_metadata_speak_before_the_origin_and_fragments_of_origins_count() -> No
     assert url_of("crawl.warc#3", "https://example.org/a#x") == "//example.org/a"
     assert url_of("https://example.org/a#2", None) == "//example.org/a#2"
     assert url_of("https://example.org/a", "file:///a") is None
+
+
+def test_sections_of_a_file_are_not_copies_of_one_page() -> None:
+    sections = {url_of(f"notes.md#section-{number}", "https://example.org/a") for number in (1, 2)}
+    assert sections == {"//example.org/a#section-1", "//example.org/a#section-2"}
+    assert url_of("notes.md#section-1", "no address") is None

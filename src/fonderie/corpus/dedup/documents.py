@@ -54,7 +54,7 @@ class DedupParameters(Parameters):
 
 @step(
     "corpus.dedup",
-    version=2,
+    version=3,
     parameters=DedupParameters,
     produces="documents",
     inputs={"documents": Port("documents", many=True)},

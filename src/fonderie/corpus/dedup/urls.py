@@ -7,6 +7,7 @@ _TRACKING = re.compile(
     r"utm_\w+|fbclid|gclid|dclid|msclkid|yclid|igshid|mc_[ce]id|_ga|phpsessid|jsessionid", re.IGNORECASE
 )
 """Parameters that follow the visitor, not the page."""
+_SECTION = re.compile(r"#section-\d+$")
 _PORTS = {"http": 80, "https": 443}
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _NEVER_ESCAPED = re.compile(r"[A-Za-z0-9._~-]")
@@ -18,10 +19,12 @@ _PATH = "-._~!$&'()*+,;=:@/%"
 def url_of(origin: str, stated: str | None) -> str | None:
     """The normal form of the address a document comes from: its metadata's `url`, else its origin if that is one.
 
-    The fragment of an origin says which of a page's documents it is, and stays.
+    The fragment of an origin says which of a page's documents it is, and stays; of a file that states its address
+    once for all its sections, each section has its own.
     """
     if stated:
-        return normal_url(stated)
+        found, section = normal_url(stated), _SECTION.search(origin)
+        return f"{found}{section[0]}" if found and section else found
     address, hash_sign, fragment = origin.partition("#")
     found = normal_url(address)
     return f"{found}{hash_sign}{fragment}" if found else None
