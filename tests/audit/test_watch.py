@@ -285,6 +285,42 @@ def test_a_trickle_is_broken_off(web: Site) -> None:
     assert "slower than 20,000 bytes a second, broken off" in found.detail
 
 
+def _every_so_often(request: Request, data: bytes) -> None:
+    """Send without end, never silent for long."""
+    try:
+        while not request.server.released.wait(0.02):
+            request.wfile.write(data)
+            request.wfile.flush()
+    except OSError:
+        return  # whoever listened has hung up
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_headers_that_trickle_are_broken_off(web: Site, quick: bool) -> None:
+    def endless(request: Request) -> None:
+        request.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        _every_so_often(request, b"x-a: b\r\n")
+
+    web.behave("/x", endless)
+    found = ask(f"{web.url}/x", quick=quick, timeout_seconds=0.1, attempts=1)
+    assert found.status == "unreachable"
+    assert "headers that did not end within 0.3 seconds, broken off" in found.detail
+
+
+@pytest.mark.parametrize("said", [b"", b"Transfer-Encoding: chunked\r\n"])
+def test_a_body_that_trickles_is_neither_waited_for_nor_taken_for_a_whole_one(web: Site, said: bytes) -> None:
+    """Without a length its breaking off looks like its end; a chunk's size may be written without end."""
+
+    def endless(request: Request) -> None:
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n" + said + b"\r\n")
+        _every_so_often(request, b"0" if said else b"t")
+
+    web.behave("/x", endless)
+    found = ask(f"{web.url}/x", timeout_seconds=0.2, attempts=1, slowest_bytes_per_second=20_000)
+    assert found.status == "unreachable"
+    assert "broken off" in found.detail
+
+
 def test_compressed_bytes_are_not_unpacked(web: Site) -> None:
     web.behave("/x", lambda request: request.answer(200, BODY, Content_Encoding="zstd"))
     for quick in (False, True):

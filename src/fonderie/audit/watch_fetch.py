@@ -13,7 +13,8 @@ Five answers are kept apart, because the remedy differs:
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fonderie.audit.watch_plan import Manners, Published
 from fonderie.core.digest import digest_file
+from fonderie.core.watchdog import Watchdog
 
 if TYPE_CHECKING:
     import httpx2
@@ -74,7 +76,9 @@ def new_client(manners: Manners) -> "httpx2.Client":
     """An HTTP client with these manners' limits; the caller closes it."""
     import httpx2
 
-    return httpx2.Client(timeout=manners.timeout_seconds, follow_redirects=False)
+    # A watchdog knows its connection from the beginning, so none is used twice.
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    return httpx2.Client(timeout=manners.timeout_seconds, limits=limits, follow_redirects=False)
 
 
 def check_file(published: Published, *, quick: bool) -> Outcome:
@@ -143,20 +147,24 @@ class Web:
 
     def _full(self, published: Published) -> Outcome:
         """Download and hash."""
-        with self._answer("GET", published.address) as answer:
+        opened = self._answer("GET", published.address)
+        with opened as answer:
             unusable = self._judge(answer)
             if unusable:
                 return unusable
             declared = _length(answer)
             if declared is not None and declared != published.size_bytes:
                 return _wrong_size(declared, published)
-            return self._hash(answer, published)
+            slowest = self.manners.slowest_bytes_per_second
+            with opened.within(
+                self.manners.timeout_seconds + published.size_bytes / slowest,
+                f"slower than {slowest:,} bytes a second, broken off",
+            ):
+                return self._hash(answer, published)
 
-    def _hash(self, answer: "httpx2.Response", published: Published) -> Outcome:
+    @staticmethod
+    def _hash(answer: "httpx2.Response", published: Published) -> Outcome:
         hashed, size = hashlib.sha256(), 0
-        allowed = self.manners.timeout_seconds + published.size_bytes / self.manners.slowest_bytes_per_second
-        started = self.clock()
-        # As it comes: gathered into larger chunks, a trickle would be noticed hours late.
         for chunk in answer.iter_raw():
             size += len(chunk)
             if size > published.size_bytes:
@@ -164,10 +172,6 @@ class Web:
                     status="altered",
                     detail=f"larger than the {published.size_bytes:,} bytes it should have",
                     read_bytes=size,
-                )
-            if self.clock() - started > allowed:
-                raise _LaterError(
-                    f"slower than {self.manners.slowest_bytes_per_second:,} bytes a second, broken off"
                 )
             hashed.update(chunk)
         return _compare(f"sha256:{hashed.hexdigest()}", size, published, _strong_etag(answer))
@@ -240,34 +244,73 @@ class _Answer:
     method: str
     address: str
     _open: "httpx2.Response | None" = None
+    _watchdog: Watchdog | None = None
+
+    @contextmanager
+    def within(self, seconds: float, problem: str) -> Iterator[None]:
+        """What is done here with the connection ends in time, or is a _LaterError with this problem."""
+        import httpx2
+
+        watchdog = self._watchdog
+        assert watchdog is not None, "nothing is open"
+        watchdog.allow(seconds)
+        try:
+            yield
+        except httpx2.HTTPError as error:
+            if watchdog.bitten:
+                raise _LaterError(problem) from error
+            raise
+        if watchdog.bitten:
+            raise _LaterError(problem)
 
     def __enter__(self) -> "httpx2.Response":
+        try:
+            return self._follow()
+        except BaseException:
+            self._close()
+            raise
+
+    def _follow(self) -> "httpx2.Response":
         import httpx2
 
         url = httpx2.URL(self.address)
         for _ in range(self.web.manners.redirects + 1):
             self.web.pause(url.netloc.decode("ascii"))
-            # Compressed bytes would have another size and hash, and could unpack without end.
-            headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
-            request = self.web.client.build_request(self.method, url, headers=headers)
-            answer = self.web.client.send(request, stream=True, follow_redirects=False)
-            self._open = answer
+            answer = self._ask(url)
             where = answer.headers.get("Location")
             if answer.status_code not in _REDIRECTS or not where:
                 return answer
             if self.method == "HEAD" and _stated(answer):
                 # The hub's storage takes GET only on the address it signs; the hash is said here already.
                 return answer
-            answer.close()
+            self._close()
             there = url.join(where)
             if there.scheme not in ("http", "https") or (url.scheme == "https" and there.scheme == "http"):
                 raise httpx2.UnsupportedProtocol(f"redirected from {url.scheme} to {there.scheme or 'nowhere'}")
             url = there
         raise httpx2.TooManyRedirects(f"more than {self.web.manners.redirects} redirects")
 
-    def __exit__(self, *_: object) -> None:
+    def _ask(self, url: "httpx2.URL") -> "httpx2.Response":
+        # To connect, to send, and to wait for the first word may take one silence each, and headers no longer.
+        seconds = 3 * self.web.manners.timeout_seconds
+        self._watchdog = Watchdog(seconds)
+        # Compressed bytes would have another size and hash, and could unpack without end.
+        headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+        request = self.web.client.build_request(
+            self.method, url, headers=headers, extensions={"trace": self._watchdog.trace}
+        )
+        with self.within(seconds, f"headers that did not end within {seconds:g} seconds, broken off"):
+            self._open = self.web.client.send(request, stream=True, follow_redirects=False)
+        return self._open
+
+    def _close(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
         if self._open is not None:
             self._open.close()
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
 
 
 def _compare(digest: str, size: int, published: Published, etag: str | None) -> Outcome:

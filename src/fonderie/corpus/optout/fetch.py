@@ -5,7 +5,6 @@ time, size and redirects. Names that lead into a private network are not followe
 that was checked is the one that is connected to, so that no second look-up can lead elsewhere.
 """
 
-import contextlib
 import ipaddress
 import socket
 import threading
@@ -13,8 +12,9 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from fonderie.core.watchdog import Watchdog
 from fonderie.corpus.optout.addresses import parse_address
 from fonderie.corpus.optout.evidence import HEADERS, Answer
 from fonderie.corpus.optout.robots import MOST_BYTES
@@ -151,7 +151,7 @@ class Fetcher:
             "Accept-Encoding": "identity",
             "Connection": "close",
         }
-        with _Watchdog(self.manners.whole_seconds) as watchdog:
+        with Watchdog(self.manners.whole_seconds) as watchdog:
             # The certificate is checked against the name, while the connection goes to the address checked above.
             extensions = {"sni_hostname": asked.host, "trace": watchdog.trace}
             request = self.client.build_request("GET", connect, headers=headers, extensions=extensions)
@@ -186,19 +186,23 @@ class Fetcher:
             data += chunk
             if len(data) > most:
                 break
+        cut = len(data) > most
         coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
         if coding in ("gzip", "x-gzip", "deflate"):
             # Some servers compress unasked; what unpacks without end is cut like what is long.
             try:
-                data = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(data, most + 1)
+                data, whole = _unpacked(data, most)
             except zlib.error as error:
                 return Fetched("unreachable", status, problem=f"cannot be unpacked: {error}")
+            if not whole and not cut and len(data) <= most:
+                return Fetched("unreachable", status, problem="cannot be unpacked: its end is missing")
         elif coding not in ("", "identity"):
             return Fetched(
                 "unreachable", status, problem=f"sent as {coding[:30]}, though plain bytes were asked for"
             )
-        kept = {name: answer.headers[name][:2_000] for name in HEADERS if name in answer.headers}
-        return Fetched("found", status, data[:most], len(data) > most, kept)
+        # Kept whole, however long: a word at their end counts too. The client reads no more than 100 kB of headers.
+        kept = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
+        return Fetched("found", status, data[:most], cut or len(data) > most, kept)
 
     def _public(self, host: str, port: int) -> str:
         """An IP address of the host, if all of them are public."""
@@ -222,34 +226,21 @@ class Fetcher:
             return self._hosts.setdefault(name, _Host())
 
 
-class _Watchdog:
-    """Closes a connection when its time is up: each silence alone may be short, of headers too."""
+def _unpacked(data: bytes, most: int) -> tuple[bytes, bool]:
+    """What gzip or deflate holds, up to a byte more than `most`, and whether that is all of it.
 
-    def __init__(self, seconds: float) -> None:
-        self.bitten = False
-        self._stream: Any = None
-        self._timer = threading.Timer(seconds, self._bite)
-        self._timer.daemon = True
-
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Learn of the connection, and of the encrypted one made of it."""
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._stream = info["return_value"]
-
-    def _bite(self) -> None:
-        self.bitten = True
-        sock = self._stream.get_extra_info("socket") if self._stream is not None else None
-        if sock is not None:
-            # Closing alone would not wake a thread that reads.
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> "_Watchdog":
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+    gzip may come in several members, one after the other (RFC 1952, section 2.2).
+    """
+    found = b""
+    while data:
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        found += unpacker.decompress(data, most + 1 - len(found))
+        if not unpacker.eof:
+            return found, False
+        if len(found) > most:
+            break
+        data = unpacker.unused_data
+    return found, True
 
 
 @dataclass
