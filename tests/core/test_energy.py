@@ -9,8 +9,8 @@ import pytest
 from tests.core.helpers import Bench
 
 from fonderie.core import energy
-from fonderie.core.energy import EnergyMeter, Usage, gpu_counters, meter_for
-from fonderie.core.errors import UsageError
+from fonderie.core.energy import EnergyMeter, Usage, earlier_runs, gpu_counters, meter_for
+from fonderie.core.errors import StoreError, UsageError
 from fonderie.core.machine import Machine
 
 
@@ -181,6 +181,14 @@ def test_a_run_that_was_not_measured_leaves_no_sum(tmp_path: Path) -> None:
     total = _run(tmp_path, record, None, 1.0).total()
     assert total["joules"] is None
     assert total["method"].startswith("not measured in 1 of 2 runs: RAPL")
+
+
+@pytest.mark.parametrize("text", ["[{", "5", '[{"seconds": "x", "joules": 1}]', '[{"seconds": 1}]', "[7]"])
+def test_a_damaged_record_of_earlier_runs_is_named(text: str, tmp_path: Path) -> None:
+    record = tmp_path / "usage.json"
+    record.write_text(text)
+    with pytest.raises(StoreError, match=r"usage\.json does not say what earlier runs used"):
+        earlier_runs(record)
 
 
 def test_several_nodes_are_not_measured_by_the_first(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def test_every_container_gives_the_same_documents(tmp_path: Path) -> None:
             "message 1: .* no role 'observation'",
         ),
         ("alpaca", {"instruction": "Bonjour !", "output": ["?"]}, "'output' is not a text"),
+        ("alpaca", {"instruction": "a", "output": "b", "history": 5}, "'history' is not a list"),
     ],
 )
 def test_a_malformed_row_is_named_or_dropped_with_its_reason(
@@ -139,6 +140,7 @@ def test_a_malformed_row_is_named_or_dropped_with_its_reason(
         ('[{"a": 1}\n {"b": 1}]', r"a\.json, line 1: the array does not go on"),
         ('{"a": 1}', r"a\.json, line 1: not a JSON array"),
         ("[1]", r"a\.json, line 1: not a JSON object"),
+        ('[{"a": ' + "[" * 100_000, r"a\.json, line 1: not JSON: maximum recursion"),
         (
             '[{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}',
             "does not go on",

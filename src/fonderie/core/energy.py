@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from fonderie.core.errors import StoreError
 from fonderie.core.files import write_atomically
 
 POWERCAP = Path("/sys/class/powercap")
@@ -185,8 +186,14 @@ def earlier_runs(record: Path | None) -> list[dict[str, Any]]:
     """What runs that were interrupted wrote down: seconds, joules and method of each."""
     if record is None or not record.exists():
         return []
-    runs: list[dict[str, Any]] = json.loads(record.read_bytes())
-    return runs
+    try:
+        runs = json.loads(record.read_bytes())
+        return [{**run, "seconds": float(run["seconds"]), "joules": run["joules"]} for run in runs]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{record} does not say what earlier runs used: {error}",
+            hint="Remove it, and their energy and time are not counted.",
+        ) from error
 
 
 def _methods(runs: list[dict[str, Any]], known: int) -> str:

@@ -38,7 +38,10 @@ def alpaca_turns(row: dict[str, Any], field: str) -> list[Turn]:
     instruction, given, answer = (_text(row.pop(name, ""), name) for name in (field, "input", "output"))
     system = _text(row.pop("system", ""), "system")
     turns = [Turn("system", system)] if system else []
-    for number, exchange in enumerate(row.pop("history", None) or (), 1):
+    history = row.pop("history", None) or []
+    if not isinstance(history, list | tuple):
+        raise ValueError("'history' is not a list")
+    for number, exchange in enumerate(history, 1):
         if not isinstance(exchange, list | tuple) or len(exchange) != 2:
             raise ValueError(f"exchange {number} of 'history' is not a question with its answer")
         turns += [Turn(role, _text(said, "history")) for role, said in zip(_OPENAI, exchange, strict=True)]

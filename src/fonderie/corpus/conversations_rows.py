@@ -67,7 +67,7 @@ def _array_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         where = f"{path}, line {line}"
         try:
             value, at = decoder.raw_decode(text, at)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: not JSON: {error}") from error
         if not isinstance(value, dict):
             raise InputError(f"{where}: not a JSON object")
