@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.evaluate.small import Build
-from tests.release.forging import read, seal, write
+from tests.release.forging import cover_up, read, seal, write
 
 from fonderie.core.digest import digest_file
 from fonderie.core.errors import ReleaseError
@@ -37,7 +37,9 @@ def test_a_release_as_it_was_made(small: Build) -> None:
     found = verify(small.release)
     assert found.ok, found.problems
     assert found.digest == small.result.artifacts["release"].digest
-    assert [check.name for check in found.checks] == ["files", "manifests", "chain", "copies", "lock", "pages"]
+    names = ["files", "manifests", "chain", "copies", "lock", "pages", "counts"]
+    assert [check.name for check in found.checks] == names
+    assert found.checks[-1].detail == "attribution.json and survey.json say what the documents here come to"
     chain = "\n".join(found.chain)
     assert "model.safetensors ← [base] train.pretrain" in chain
     assert "tokens ← [packed] tokens.pack" in chain
@@ -124,6 +126,25 @@ def test_pages_of_another_version_are_not_judged(release: Path) -> None:
     (check,) = [check for check in verify(release).checks if check.name == "pages"]
     assert check.ok
     assert "not compared: written by version 99" in check.detail
+
+
+def test_mentions_and_surveys_that_the_documents_do_not_bear_out_are_named(release: Path) -> None:
+    """Also where the pages were written again to say the same."""
+    credited, surveyed = read(release / "attribution.json"), read(release / "survey.json")
+    credited[0]["licences"] = {"CC0-1.0": credited[0]["documents"]}
+    surveyed[0]["languages"] = {"oc": surveyed[0]["size_bytes"]}
+    surveyed.append({**surveyed[0], "source": "nowhere"})
+    write(release / "attribution.json", credited)
+    write(release / "survey.json", surveyed[1:])
+    cover_up(release)
+    found = verify(release)
+    assert failed(found) == {"counts"}
+    name = credited[0]["source"]
+    assert found.problems == (
+        f"attribution.json: the documents of {name} come to other licences",
+        "survey.json: no document here is of the source nowhere",
+        f"survey.json: says nothing of the source {surveyed[0]['source']}",
+    )
 
 
 def test_statistics_edited_alone_contradict_the_pages(release: Path) -> None:

@@ -1,7 +1,8 @@
 """Who is owed a mention: authors, origins and licences of the documents that were packed for training."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,7 +11,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact
 from fonderie.release.account import packed
 
-_COLUMNS = ["source", "origin", "author", "licence", "collection_licence"]
+COLUMNS = ("source", "origin", "author", "licence", "collection_licence")
 
 
 class Attribution(BaseModel):
@@ -38,17 +39,32 @@ def attributions(lineage: Iterable[Artifact], machine: Machine) -> list[Attribut
         for artifact in pack.upstream.get("documents", ())
     }
     shards = [path for artifact in documents.values() for path in shard_paths(artifact.path)]
-    found: dict[str, dict[str, Counter[str]]] = {}
+    found = Credits()
     with machine.bar("attributing", len(shards), "shards") as bar:
         for path in shards:
-            for batch in read_record_batches(path, _COLUMNS):
+            for batch in read_record_batches(path, list(COLUMNS)):
                 for row in batch.to_pylist():
-                    counts = found.setdefault(row["source"], {name: Counter() for name in _COLUMNS})
-                    for name in _COLUMNS[2:]:
-                        counts[name][row[name] or ""] += 1
-                    counts["origin"][row["origin"].partition("#")[0]] += 1
+                    found.add(row)
             bar.advance()
-    return [_attribution(source, counts) for source, counts in sorted(found.items())]
+    return found.all()
+
+
+class Credits:
+    """Counts documents by what they say of themselves, one at a time."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, Counter[str]]] = {}
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One document more, by the names of COLUMNS."""
+        counts = self._found.setdefault(row["source"], {name: Counter() for name in COLUMNS})
+        for name in COLUMNS[2:]:
+            counts[name][row[name] or ""] += 1
+        counts["origin"][row["origin"].partition("#")[0]] += 1
+
+    def all(self) -> list[Attribution]:
+        """Source by source."""
+        return [_attribution(source, counts) for source, counts in sorted(self._found.items())]
 
 
 def _attribution(source: str, counts: dict[str, Counter[str]]) -> Attribution:

@@ -4,8 +4,9 @@ Manifests count documents and tokens; a public summary also asks for languages a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact
 from fonderie.release.account import packed
 
-_COLUMNS = ["source", "origin", "language", "created", "metadata", "text"]
+COLUMNS = ("source", "origin", "language", "created", "metadata")
 UNSTATED = ""
 """The language of documents whose source states none."""
 
@@ -72,35 +73,47 @@ def survey(lineage: Iterable[Artifact], machine: Machine) -> list[SourceSurvey]:
 
 def survey_shards(shards: Sequence[Path], machine: Machine) -> list[SourceSurvey]:
     """Survey the documents of some shards, source by source."""
-    found: dict[str, _Counts] = {}
-    for counts in machine.map(_survey_shard, shards, label="surveying"):
-        for source, of_shard in counts.items():
-            found.setdefault(source, _Counts()).add(of_shard)
-    return [_as_survey(source, counts) for source, counts in sorted(found.items())]
+    found = Surveyed()
+    for of_shard in machine.map(_survey_shard, shards, label="surveying"):
+        found.merge(of_shard)
+    return found.all()
 
 
-def _survey_shard(path: Path) -> dict[str, _Counts]:
-    found: dict[str, _Counts] = {}
-    for source, origin, language, created, metadata, size_bytes in _rows(path):
-        counts = found.setdefault(source, _Counts())
+class Surveyed:
+    """Counts documents, one at a time, or what was counted elsewhere."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, _Counts] = {}
+
+    def add(self, row: Mapping[str, Any], size_bytes: int) -> None:
+        """One document more, by the names of COLUMNS, and the bytes of its text."""
+        counts = self._found.setdefault(row["source"], _Counts())
         counts.documents += 1
-        counts.languages[language or UNSTATED] += size_bytes
-        counts.forms[dict(metadata or ()).get("form", "text")] += 1
-        if created:
-            counts.created.add(created)
-        domain = web_domain(origin)
+        counts.languages[row["language"] or UNSTATED] += size_bytes
+        counts.forms[dict(row["metadata"] or ()).get("form", "text")] += 1
+        if row["created"]:
+            counts.created = _ends(counts.created | {row["created"]})
+        domain = web_domain(row["origin"])
         if domain:
             counts.domains[domain] += size_bytes
-    for counts in found.values():
-        counts.created = _ends(counts.created)
-    return found
+
+    def merge(self, other: "Surveyed") -> None:
+        """And these."""
+        for source, counts in other._found.items():
+            self._found.setdefault(source, _Counts()).add(counts)
+
+    def all(self) -> list[SourceSurvey]:
+        """Source by source."""
+        return [_as_survey(source, counts) for source, counts in sorted(self._found.items())]
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str, str | None, str | None, list[tuple[str, str]], int]]:
-    for batch in read_record_batches(path, _COLUMNS):
+def _survey_shard(path: Path) -> Surveyed:
+    found = Surveyed()
+    for batch in read_record_batches(path, [*COLUMNS, "text"]):
         sizes = pc.binary_length(batch.column("text").cast("binary")).to_pylist()
-        columns = [batch.column(name).to_pylist() for name in _COLUMNS[:-1]]
-        yield from zip(*columns, sizes, strict=True)
+        for row, size_bytes in zip(batch.select(list(COLUMNS)).to_pylist(), sizes, strict=True):
+            found.add(row, size_bytes)
+    return found
 
 
 def web_domain(origin: str) -> str:

@@ -16,6 +16,7 @@ from fonderie.core.errors import ReleaseError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import FileEntry, Manifest, files_digest
 from fonderie.core.step import TOMBSTONES
+from fonderie.release.chain.counts import count_again, count_problems, packed_shards
 from fonderie.release.chain.links import Link, Walk
 from fonderie.release.chain.manifests import (
     LockRecord,
@@ -55,6 +56,7 @@ from fonderie.release.survey import SURVEY
 from fonderie.release.tombstones import check_lists
 
 Model = TypeVar("Model", bound=BaseModel)
+COUNTED = f"{ATTRIBUTION} and {SURVEY_FILE}"
 
 
 class Check(BaseModel):
@@ -140,7 +142,7 @@ def verify(
         *_check_gate(opened, index, manifests),
     ]
     if all(check.ok for check in checks):
-        checks.append(pages)
+        checks += [pages, _check_counts(opened, index, manifests, machine)]
     roots = {name: found.root for name, found in hashed.items() if found.root}
     links = walk_links(Walk(opened, index, manifests, digests, roots, machine, sources, index.checkpoints))
     entries = [FileEntry(path=name, size_bytes=0, sha256=digest) for name, digest in digests.items()]
@@ -209,6 +211,23 @@ def _check_pages(
         if digests.get(name) != digest_text(text)
     ] + final_problems(index, contents.publisher, written.report)
     return _check("pages", problems, "report, ledger, findings and card say what the manifests say")
+
+
+def _check_counts(
+    folder: Folder, index: ReleaseIndex, manifests: Mapping[str, Manifest], machine: Machine
+) -> Check:
+    """Count authors, licences, languages and domains of the documents again, and compare."""
+    shards, missing = packed_shards(index, manifests)
+    if missing or not index.documents:
+        return Check(name="counts", ok=True, detail=f"not compared: {COUNTED} are of documents that are not here")
+    if index.bundle_version != BUNDLE_VERSION:
+        return Check(name="counts", ok=True, detail=f"not compared: counted by version {index.bundle_version}")
+    try:
+        said = ATTRIBUTIONS.validate_json(folder.read(ATTRIBUTION)), SURVEY.validate_json(folder.read(SURVEY_FILE))
+        problems = count_problems(said, count_again(folder, shards, machine))
+    except Exception as error:  # a stranger's documents may have any shape, and any may fail in its own way
+        return _check("counts", [f"{COUNTED}: {type(error).__name__}: {str(error)[:200]}"], "")
+    return _check("counts", problems, f"{COUNTED} say what the documents here come to")
 
 
 def contents_of(
