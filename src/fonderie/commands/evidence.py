@@ -56,7 +56,10 @@ def add(verbs: Any) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number") from None
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
     return value
@@ -82,12 +85,14 @@ def _fetch(options: argparse.Namespace) -> int:
     if not asked.sites:
         raise UsageError(f"no address of the web in {', '.join(options.what)}", hint="There is nothing to ask for.")
 
-    def told(site: str, counts: Counts) -> None:
-        if not options.json and counts.unreachable:
-            screen.print(f"  [yellow]unreachable[/yellow] {escape(site)}: {counts.unreachable} of its files")
-
     with new_client(manners) as client:
         collector = Collector(Fetcher(client, manners), Store(options.out), fresh_days=options.again_after)
+
+        def told(site: str, counts: Counts) -> None:
+            if not options.json and counts.unreachable:
+                why = escape(f"{site}, {counts.unreachable} asked for: {collector.problems[site]}")
+                screen.print(f"  [yellow]unreachable[/yellow] {why}", soft_wrap=True)
+
         counts = collector.run(asked, parallel=options.parallel, each=told)
     if options.json:
         print_json({"sites": len(asked.sites), "not_addresses": asked.skipped, **vars(counts)})
@@ -97,6 +102,8 @@ def _fetch(options: argparse.Namespace) -> int:
         f"{counts.found:,} files found, {counts.absent:,} not there, "
         f"{counts.unreachable:,} unreachable, {counts.known:,} known, {counts.left_alone:,} pages left alone."
     )
+    if asked.skipped:
+        screen.print(f"Not asked, being no addresses of the web: {asked.skipped:,}.")
     where = escape(str(options.out))
     screen.print(f'Evidence: {where}; in a recipe, corpus.optout with evidence = "{where}/**/*"', soft_wrap=True)
     return 0
@@ -130,8 +137,10 @@ def _of_file(path: Path) -> Iterator[str]:
                 if line.strip() and not line.startswith("#"):
                     yield line.strip()
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(
-            f"{path} cannot be read as a list of addresses: {error}", hint="One a line; a recipe ends in .toml."
+            f"{path} cannot be read as a list of addresses: {why}",
+            hint="One a line; a recipe ends in .toml.",
         ) from error
 
 

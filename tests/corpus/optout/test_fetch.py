@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import random
 import ssl
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from fonderie.corpus.optout.collect import AGENT, Collector, Store, wanted
 from fonderie.corpus.optout.evidence import INDEX, SITE_FILES, Evidence, Record, read_index
 from fonderie.corpus.optout.fetch import Fetcher, Manners, new_client
 from fonderie.corpus.optout.robots import MOST_BYTES
+from fonderie.corpus.optout.usage import training_allowed
 
 QUICK = Manners(
     "test@exemple.fr", "1", pause_seconds=0, timeout_seconds=0.5, whole_seconds=0.6, allow_loopback=True
@@ -103,6 +105,31 @@ def test_what_unpacks_without_end_is_cut(fetcher: Fetcher) -> None:
         assert fetcher.get(f"{site.url}/small").data == b"rien"
         assert fetcher.get(f"{site.url}/lie").answer == "unreachable"
         assert fetcher.get(f"{site.url}/br").answer == "unreachable"
+
+
+def test_what_was_packed_counts_only_if_all_of_it_came(fetcher: Fetcher) -> None:
+    packed = {"Content-Encoding": "gzip"}
+    rules = b"User-agent: *\nAllow: /\n" * 200 + b"User-agent: GPTBot\nDisallow: /\n"
+    noise = random.Random(1).randbytes(2 * MOST_BYTES)
+    routes = {
+        "/cut": (200, packed, gzip.compress(rules)[:-20]),
+        "/members": (200, packed, gzip.compress(rules[:100]) + gzip.compress(rules[100:])),
+        "/long": (200, packed, gzip.compress(noise)),
+        "/empty": (200, packed, b""),
+    }
+    with serve(routes) as site:
+        cut = fetcher.get(f"{site.url}/cut")
+        assert (cut.answer, cut.problem) == ("unreachable", "cannot be unpacked: its end is missing")
+        members = fetcher.get(f"{site.url}/members")
+        assert (members.data, members.truncated) == (rules, False)
+        assert fetcher.get(f"{site.url}/long").truncated
+        assert fetcher.get(f"{site.url}/empty").data == b""
+
+
+def test_a_reservation_at_the_end_of_a_long_header_is_kept(fetcher: Fetcher) -> None:
+    usage = ", ".join(f"x{number}=y" for number in range(900)) + ", train-ai=n"
+    with serve({"/page": (200, {"Content-Usage": usage}, b"<html>")}) as site:
+        assert training_allowed(fetcher.get(f"{site.url}/page").headers["content-usage"]) is False
 
 
 def test_redirects_are_followed_five_times_and_never_in_a_circle(fetcher: Fetcher) -> None:
@@ -258,6 +285,7 @@ def test_a_dead_host_is_not_asked_three_times(fetcher: Fetcher, tmp_path: Path) 
     records = list(read_index(tmp_path / INDEX))
     assert {record.answer for record in records} == {"unreachable"}
     assert records[1].problem.startswith("not asked for")
+    assert records[2].problem == records[1].problem
 
 
 def test_pages_are_asked_for_only_where_robots_txt_lets_everyone(fetcher: Fetcher, tmp_path: Path) -> None:
@@ -322,6 +350,25 @@ def test_the_command_asks_and_counts(tmp_path: Path, capsys: pytest.CaptureFixtu
         }
         assert main([*words, "--pause", "0", "--limit", "1"]) == 0
     assert "1 site: 0 files found, 0 not there, 0 unreachable, 3 known" in capsys.readouterr().out
+
+
+def test_the_command_says_which_site_gave_no_answer_and_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetch = ["evidence", "fetch", "--contact", "x", "--pause", "0", "--allow-loopback"]
+    with serve({"/robots.txt": 503}) as site:
+        urls = tmp_path / "urls.txt"
+        urls.write_text(f"{site.url}\nrien\n", encoding="utf-8")
+        assert main([*fetch, str(urls), "--out", str(tmp_path / "evidence")]) == 0
+        told = capsys.readouterr().out
+        assert f"{site.url}, 1 asked for: robots.txt: HTTP 503" in told
+        assert "no addresses of the web: 1" in told
+        (tmp_path / "file").write_bytes(b"")
+        assert main([*fetch, site.url, "--out", str(tmp_path / "file")]) == 1
+    assert "evidence cannot be kept in" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*fetch, "https://exemple.fr", "--out", "x", "--again-after", "demain"])
+    assert "demain is no number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,17 @@ def test_a_file_too_long_to_be_read_whole_permits_nothing(tmp_path: Path) -> Non
     assert verdict(tmp_path).reason == "opt-out: robots.txt"
 
 
+@pytest.mark.parametrize("page", ["<!DOCTYPE html><title>Un instant…", "\n <HTML lang=fr>", "\ufeff<script>"])
+def test_a_page_in_the_place_of_robots_txt_permits_nothing(page: str, tmp_path: Path) -> None:
+    site(tmp_path, robots=page)
+    found = verdict(tmp_path)
+    assert found.reason == "opt-out unknown: robots.txt unreachable"
+    assert "a page of HTML stands in its place" in found.detail
+    assert verdict(tmp_path, treatments=Treatments(unreachable="keep")).reason is None
+    put(tmp_path, "robots.txt", "User-agent: *\nDisallow: /", at=EARLIER)
+    assert verdict(tmp_path).reason == "opt-out: robots.txt"
+
+
 def test_only_the_signals_that_the_recipe_names_are_looked_at(tmp_path: Path) -> None:
     site(tmp_path, robots="User-agent: *\nDisallow: /\nContent-Usage: train-ai=n", tdm=tdm(1))
     assert verdict(tmp_path, signals=("ai.txt",)).reason is None

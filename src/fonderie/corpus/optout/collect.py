@@ -72,7 +72,13 @@ class Store:
     """An evidence folder being added to; one process at a time."""
 
     def __init__(self, folder: Path) -> None:
-        (folder / RAW).mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / RAW).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"evidence cannot be kept in {folder}: {error.strerror}",
+                hint="Name a folder that can be written to.",
+            ) from error
         self._folder = folder
         self._lock = threading.Lock()
         _drop_half_a_line(folder / INDEX)
@@ -96,7 +102,14 @@ class Store:
     def data(self, record: Record) -> bytes:
         """The bytes that a record speaks of."""
         assert record.sha256 is not None
-        return raw_path(self._folder, record.sha256).read_bytes()
+        path = raw_path(self._folder, record.sha256)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise StoreError(
+                f"{path}, the evidence of {record.url}, cannot be read: {error.strerror}",
+                hint="Put it back, or begin another folder.",
+            ) from error
 
 
 def _is_html(fetched: Fetched) -> bool:
@@ -119,6 +132,8 @@ class Collector:
     fresh_days: float = 30.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     stopped: threading.Event = field(default_factory=threading.Event)
+    problems: dict[str, str] = field(default_factory=dict)
+    """Of each site that gave no answer to something, why not, the first time."""
 
     def run(self, asked: Wanted, *, parallel: int = 8, each: Callable[[str, Counts], None] | None = None) -> Counts:
         """Ask every site, several at a time but each one in turn; `each` hears what a site came to."""
@@ -150,7 +165,7 @@ class Collector:
                 robots = record
             if record is None:
                 return counts
-            if record.answer == "unreachable" and record.status is None and not record.final_url:
+            if not dead and record.answer == "unreachable" and record.status is None and not record.final_url:
                 dead = f"not asked for, since {kind} gave: {record.problem}"
         self._pages(pages, robots, counts)
         return counts
@@ -159,6 +174,7 @@ class Collector:
         readable = robots is not None and robots.answer == "found"
         rules = Robots(self.store.data(robots), (*AGENTS, AGENT)) if readable and robots is not None else None
         closed = robots is None or robots.answer == "unreachable" or robots.truncated
+        closed = closed or (rules is not None and rules.is_page)
         pause = rules.delay_seconds(AGENT) if rules else 0.0
         for address in pages:
             if closed or (rules is not None and rules.refuses(address)):
@@ -180,6 +196,8 @@ class Collector:
             Fetched("unreachable", problem=dead) if dead else self.fetcher.get(url, pause_seconds=pause_seconds)
         )
         setattr(counts, fetched.answer, getattr(counts, fetched.answer) + 1)
+        if fetched.answer == "unreachable" and (address := parse_address(url)) is not None:
+            self.problems.setdefault(address.site, f"{kind}: {fetched.problem}")
         return self._write(kind, url, fetched)
 
     def _write(self, kind: Kind, url: str, fetched: Fetched) -> Record:

@@ -138,7 +138,7 @@ class Judge:
         records = self.evidence.about(kind, address.site + SITE_FILES[kind], self.since)
         if not records:
             return _Finding(signal, "missing", f"{kind}: never asked for")
-        newest = records[0]
+        newest, damage = records[0], ""
         for record in records:
             if record.answer == "absent":
                 if record is newest:
@@ -146,13 +146,16 @@ class Judge:
                     return _Finding(signal, "free", text, record.day)
                 break
             if record.answer == "found" and record.sha256 is not None:
-                named, reserved, said = look(self._content(kind, record))
-                if reserved or (record is newest and not record.truncated):
+                content = self._content(kind, record)
+                named, reserved, said = look(content)
+                if record is newest:
+                    damage = _damage(content, record)
+                if reserved or (record is newest and not damage):
                     text = f"{kind} {record.day} {record.sha256}: {said}"
                     return _Finding(named, "reserved" if reserved else "free", text, record.day)
                 if record is not newest:
                     break
-        why = "longer than is read of it" if newest.truncated else newest.problem
+        why = damage or newest.problem
         return _Finding(signal, "unreachable", f"{kind} {newest.day}: unreachable, {why}", newest.day)
 
     def _content(self, kind: Kind, record: Record) -> Any:
@@ -213,6 +216,13 @@ class Judge:
             what = f"{said} says no to training" if said else "nothing reserved"
             findings.append(_Finding(said or "page", state, f"{page.text}: {what}", page.day))
         return findings
+
+
+def _damage(content: Any, record: Record) -> str:
+    """Why what a server sent cannot permit anything, though it may reserve; "" if it can."""
+    if record.truncated:
+        return "longer than is read of it"
+    return "a page of HTML stands in its place" if isinstance(content, Robots) and content.is_page else ""
 
 
 def _tdm(rules: tdmrep.Rules | None, address: Address) -> tuple[Signal, bool, str]:

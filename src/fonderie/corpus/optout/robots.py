@@ -20,6 +20,7 @@ _BOM = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\xef\xbb\xbf": "ut
 _COMMENT = re.compile(r"[ \t]*#.*")
 _USAGE = ("content-usage", "content-signal")
 _AGENT = ("user-agent", "useragent")
+_PAGE = re.compile(r"\s*<(?:!doctype\s+html|html|head|body|script|title|meta)\b", re.IGNORECASE)
 _AGENT_LINE = re.compile(r"\s*user[-\s]*agent[\s:]+([^#]*)", re.IGNORECASE)
 
 
@@ -38,6 +39,8 @@ class Robots:
 
         self.agents = tuple(agents)
         text = decode(data)
+        self.is_page = _PAGE.match(text) is not None
+        """It is HTML: a login, a challenge, a home page, where the rules should be; nobody knows those."""
         self._rules = Protego.parse(text)
         self._usage = list(_usage_rules(text))
         self._asked = _that_differ(self.agents, text)

@@ -72,7 +72,7 @@ def refuse_early(params: OptOutParameters, sources: Mapping[str, tuple[Source, .
 
 @step(
     "corpus.optout",
-    version=1,
+    version=2,
     parameters=OptOutParameters,
     produces="documents",
     inputs={"documents": Port("documents", many=True)},
