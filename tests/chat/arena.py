@@ -92,7 +92,7 @@ class Making:
 
     def __call__(self, served: list[Served]) -> ASGIApp:
         models = {one.name: one for one in served}
-        there, runs, seals = Door(self.database), Runs(), Seals()
+        there, runs, seals = Door(self.database), Runs(), Seals(self.database)
         app = make_api(models, there)
         site = add_site(app, models, there, runs=runs, seals=seals)
         add_evaluating(

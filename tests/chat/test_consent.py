@@ -223,6 +223,24 @@ def test_deleting_leaves_nothing_but_a_tombstone(database):
     with database.write() as connection:
         consent.erase(connection, session_id, ASKED + 50)
     assert counts(database) == {}
+def test_of_a_duel_that_is_played_nobody_is_told_who_answers(database):
+    session_id = person(database)
+    playing, over = voted(database, session_id, duel("Encore ?")), voted(database, session_id, duel("Fini ?"))
+    with database.write() as connection:
+        for at in ASKED + 1, ASKED + 2:
+            report(connection, session_id, ONE, reason="false", comment="", excerpt="Ceci.", at=at)
+        blind = consent.Blind(frozenset({playing.id, "none"}), frozenset({ASKED + 1}))
+        shown = consent.my_data(connection, session_id, blind)
+    found = {one["id"]: one for one in shown["conversations"]}
+    assert found[playing.id]["contenders"] == []
+    assert all(turn["seed"] is turn["answer_tokens"] is None for turn in found[playing.id]["turns"])
+    assert [turn["text"] for turn in found[playing.id]["turns"]] == [turn.text for turn in playing.turns]
+    assert [row["name"] for row in found[over.id]["contenders"]] == ["little1-1.0", "little2-1.0"]
+    assert found[over.id]["turns"][1]["answer_tokens"] == 7
+    assert [row["digest"] for row in shown["reports"]] == [None, ONE.digest]
+    assert [row["model"] for row in shown["reports"]] == [None, ONE.name]
+
+
     assert len(buried(database)) == 1
     with pytest.raises(ApiError) as error, database.write() as connection:
         consent.erase(connection, session_id, ASKED + 51)

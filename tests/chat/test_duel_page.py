@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.chat.arena import QUESTION, SHADOW, agree
 from tests.chat.browser import violations
 
-from fonderie.serve.database.tables import sessions, votes
+from fonderie.serve.database.tables import reports, sessions, votes
 
 WATCH_BUSY = """() => {
   window.seenBusy = 0;
@@ -174,6 +174,18 @@ def test_axe_finds_nothing_serious(visit, calm_arena, dark, phone):
     page.locator("#question").fill(QUESTION)
     page.get_by_role("button", name="Envoyer").click()
     ready(page)
+    answer = page.locator(".round .side .text").nth(1).inner_text()
+    page.get_by_role("button", name="Signaler la réponse B").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    check()
+    sent = re.escape(f"[Vous]\n{QUESTION}\n\n[Réponse B]\n{answer[:20]}")
+    expect(page.get_by_label("Ce qui sera envoyé")).to_have_value(re.compile(f"^{sent}"))
+    page.get_by_label("Ce qui ne va pas").select_option("false")
+    page.get_by_role("button", name="Envoyer le signalement").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name="Signalement envoyé. Merci.")).to_be_visible()
+    reported = calm_arena.rows(reports)[-1]
+    assert (reported.reason, reported.excerpt.partition("\n")[0]) == ("false", "[Vous]")
     page.locator(".choice").first.click()
     page.get_by_text("Dites pourquoi, si vous voulez").click()
     check()
@@ -183,4 +195,5 @@ def test_axe_finds_nothing_serious(visit, calm_arena, dark, phone):
     page.get_by_role("button", name="Plus tard").click()
     page.get_by_role("button", name="Voter et voir les noms").click()
     expect(page.locator("#reveal")).to_be_visible()
+    expect(page.locator(".rounds .side").nth(1).locator("strong")).to_have_text(reported.model)
     check()

@@ -1,5 +1,6 @@
 """Blind duels over HTTP: who meets whom, nobody's name before the vote, and what is kept."""
 
+import json
 import random
 import re
 import time
@@ -7,13 +8,17 @@ from collections import Counter
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.chat.arena import SHADOW, agree, begin, read, text_of, vote
 
 from fonderie.chat.judged import Contender
+from fonderie.chat.matches import matches
+from fonderie.chat.site.blind import LONGEST_WORD, whole_words
 from fonderie.chat.site.duels import Duel, DuelBounds, Duels, Fighter, draw, fighters
 from fonderie.core.errors import UsageError
 from fonderie.serve.api.errors import ApiError
-from fonderie.serve.database.tables import contenders, conversations, sessions, turns, votes
+from fonderie.serve.database.tables import contenders, conversations, reports, sessions, turns, votes
 
 
 def code_of(response: httpx.Response) -> str:
@@ -122,6 +127,85 @@ def test_nothing_that_is_sent_before_the_vote_names_anybody(arena, client):
         assert (side["digest"], side["licence"]) == (served.digest, served.index.licence)
         assert client.get(side["cards"]["fr"]).status_code == 200
         assert len(side["seeds"]) == 2
+
+
+def test_nothing_names_anybody_while_a_duel_goes_on_after_a_vote(arena, client):
+    """One's own data, the ranking and a report are other ways to who answers: they wait for its end."""
+    agree(client, "evaluation")
+    state = begin(client)
+    before = {path: client.get(path).text for path in ("/fr/my-data", "/my-data.json")}
+    assert vote(client, state, reveal=False).json()["sides"] is None
+    report = {"side": "b", "reason": "false", "comment": "Non.", "excerpt": "Réponse B : ceci."}
+    assert client.post(f"/duels/{state['id']}/report", json=report).status_code == 201
+    for path in before:
+        said = client.get(path)
+        assert "Réponse B : ceci." in said.text
+        assert [name for name in arena.names if name in said.text + str(said.headers)] == [], path
+    kept = client.get("/my-data.json").json()
+    (mine,) = kept["conversations"]
+    assert [turn["seed"] for turn in mine["turns"]] == [None] * 3
+    assert "les noms viennent quand le duel finit" in client.get("/fr/my-data").text
+    with arena.database.read() as connection:
+        assert matches(connection) != matches(connection, {state["id"]})
+    state = client.post(f"/duels/{state['id']}/rounds", json={"text": "Et la chatte ?"}).json()
+    read(client, state, 1)
+    sides = vote(client, state, 1).json()["sides"]
+    kept = client.get("/my-data.json").json()
+    assert {row["side"]: row["digest"] for row in kept["conversations"][0]["contenders"]} == {
+        side: sides[side]["digest"] for side in "ab"
+    }
+    assert kept["reports"][0]["digest"] == sides["b"]["digest"]
+    assert arena.rows(reports)[-1].model == sides["b"]["model"]
+
+
+def test_a_report_of_a_duel_is_its_players_and_of_one_of_two_sides(arena, client):
+    state = begin(client)
+    report = {"side": "a", "reason": "hateful", "comment": "", "excerpt": "Ceci."}
+    before = arena.count(reports)
+    with httpx.Client(base_url=arena.url) as other:
+        assert code_of(other.post(f"/duels/{state['id']}/report", json=report)) == "duel_not_found"
+    for wrong in {"side": "c"}, {"reason": "dull"}, {"excerpt": "x" * 20_001}, {"model": SHADOW}:
+        refused = client.post(f"/duels/{state['id']}/report", json={**report, **wrong})
+        assert refused.status_code == 400, wrong
+    assert (arena.count(reports), client.cookies.get("fonderie")) == (before, None)
+    assert client.post(f"/duels/{state['id']}/report", json=report).status_code == 201
+    assert client.cookies.get("fonderie")  # by which it can be seen, and deleted
+    assert arena.count(reports) == before + 1
+
+
+def test_a_stream_tells_whole_words_and_counts_characters(client):
+    state = begin(client, "Raconte une histoire.")
+    for side, stream in read(client, state).items():
+        whole, said = text_of(stream), ""
+        for block in stream.strip().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
+            if fields.get("event") == "text":
+                said += json.loads(fields["data"])["text"]
+                assert int(fields["id"]) == len(said)
+                assert said == whole or whole_words(said + whole[len(said)], 0) == len(said)
+        assert said == whole
+        # A reader who was away goes on where they were, whatever a token was there.
+        for away in 1, len(whole) // 2, len(whole):
+            again = client.get(f"/duels/{state['id']}/0/{side}", headers={"last-event-id": str(away)}).text
+            assert text_of(again) == whole[away:]
+            assert "event: end" in again
+        assert client.get(f"/duels/{state['id']}/0/{side}", headers={"last-event-id": "-1"}).status_code == 400
+
+
+@given(st.text("ab \n漢", max_size=200), st.lists(st.integers(1, 9), max_size=80))
+def test_where_text_is_cut_says_nothing_of_its_tokens(text, lengths):
+    """Whatever pieces it comes in, it is cut where it would be if every character came by itself."""
+    alone, pieces, told, said = set(), set(), 0, ""
+    for length in range(len(text) + 1):
+        told = whole_words(text[:length], told)
+        alone.add(told)
+    told = 0
+    for length in lengths:
+        said = text[: len(said) + length]
+        told = whole_words(said, told)
+        pieces.add(told)
+        assert len(said) - told <= LONGEST_WORD
+    assert pieces <= alone
 
 
 def test_what_was_answered_can_be_had_again_by_what_is_revealed(client):

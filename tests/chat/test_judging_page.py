@@ -9,7 +9,6 @@ from playwright.sync_api import expect
 from tests.chat.arena import agree, text_of
 from tests.chat.browser import violations
 
-from fonderie.chat.site.sealing import Seals
 from fonderie.serve.database.tables import conversations, reports, thumbs, turns
 
 QUESTION = "Que fait la voisine ?"
@@ -59,7 +58,7 @@ def test_a_thumb_is_kept_changed_and_taken_back(arena, client):
     assert arena.count(conversations) == before
 
 
-@pytest.mark.parametrize("forged", ["answer", "question", "settings", "model", "seal"])
+@pytest.mark.parametrize("forged", ["answer", "question", "settings", "model", "reason", "seal"])
 def test_what_was_not_answered_here_cannot_be_judged(arena, client, forged):
     agree(client, "evaluation")
     thumb = answered(client, arena.running.served[0].name)
@@ -71,8 +70,10 @@ def test_what_was_not_answered_here_cannot_be_judged(arena, client, forged):
         thumb["settings"]["temperature"] = 0.0
     elif forged == "model":
         thumb["model"] = arena.running.served[1].name
+    elif forged == "reason":
+        thumb["finish_reason"] = "left"
     else:
-        thumb["seal"] = Seals().seal(arena.running.served[0].digest, {}, [], "")
+        thumb["seal"] = "0" * 64
     assert code_of(client.post("/chat/thumbs", json=thumb)) == (409, "unsealed")
 
 

@@ -67,7 +67,7 @@ def running(small, database, stage, clock):
         models = {one.name: replace(one, guards=guards) for one in served}
         door = Door(database, stage=stage)
         app = make_api(models, door)
-        runs, seals = Runs(), Seals()
+        runs, seals = Runs(), Seals(database)
         site = add_site(app, models, door, runs=runs, seals=seals)
         add_evaluating(site, models, door, database, runs=runs, seals=seals)
         add_stages(site, door, stage)

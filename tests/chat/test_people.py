@@ -5,12 +5,14 @@ import argparse
 import httpx
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import update
 from tests.chat.arena import agree, begin, consent_form, read, vote
 from tests.chat.browser import violations
 
 from fonderie.chat.consent import RETENTION_DAYS
 from fonderie.commands import serve
 from fonderie.serve.database.tables import consents, conversations, reports, sessions, turns, votes
+from fonderie.serve.sessions import COOKIE_DAYS, MOST_COOKIE_DAYS
 
 
 @pytest.fixture
@@ -100,7 +102,31 @@ def test_a_form_that_is_none_is_refused(client, body):
 def test_what_the_command_says_of_retention_is_what_the_consent_says():
     parser = argparse.ArgumentParser()
     serve.add(parser.add_subparsers())
-    assert parser.parse_args(["serve", "release"]).retention_days == RETENTION_DAYS
+    assert parser.parse_args(["serve", "release"]).retention_days == RETENTION_DAYS == COOKIE_DAYS
+    assert serve.MOST_RETENTION_DAYS == MOST_COOKIE_DAYS
+    for days, code in (("395", None), ("396", 2), ("0", 2), ("many", 2)):
+        if code is None:
+            assert parser.parse_args(["serve", "release", "--retention-days", days]).retention_days == int(days)
+            continue
+        with pytest.raises(SystemExit) as stopped:
+            parser.parse_args(["serve", "release", "--retention-days", days])
+        assert stopped.value.code == code
+
+
+def test_the_cookie_lasts_as_long_as_what_is_kept(arena, client):
+    """Any page that is visited puts both off: the one by which it is found, and the day when it is deleted."""
+    assert "set-cookie" not in client.get("/fr/").headers
+    agree(client, "evaluation")
+    with arena.database.write() as connection:
+        connection.execute(update(sessions).values(seen_at=sessions.c.seen_at - 2 * 86_400))
+    before = arena.rows(sessions)[-1].seen_at
+    for path in "/fr/", "/en/ranking", "/fr/my-data":
+        again = client.get(path).headers["set-cookie"]
+        assert f"Max-Age={RETENTION_DAYS * 86_400}" in again, path
+        assert again.split(";")[0] == f"fonderie={client.cookies['fonderie']}"
+    assert arena.rows(sessions)[-1].seen_at > before + 86_400
+    client.post("/fr/my-data/delete", data={"sure": "on"})
+    assert "set-cookie" not in client.get("/fr/").headers
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])

@@ -152,10 +152,23 @@ def give(
     return Consent(key[0], evaluation, publication, text.version, text.hash, text.locale, at)
 
 
-def my_data(connection: Connection, session_id: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Blind:
+    """What belongs to duels that are still being played: who answers them is told to nobody."""
+
+    conversations: frozenset[str] = frozenset()
+    reported_at: frozenset[float] = frozenset()
+    """When reports of them were sent."""
+
+
+NOTHING_BLIND: Final = Blind()
+
+
+def my_data(connection: Connection, session_id: int, blind: Blind = NOTHING_BLIND) -> dict[str, Any]:
     """Everything that there is of a session, ready for JSON; times as seconds since 1970.
 
-    But what speaks against counting a vote: who reads that learns how to vote unnoticed.
+    But what speaks against counting a vote: who reads that learns how to vote unnoticed. Nor, until a duel ends,
+    who answers it, or by what that could be found: seeds, by asking again, and counts of tokens.
     """
     mine = select(conversations.c.id).where(conversations.c.session_id == session_id)
 
@@ -184,10 +197,19 @@ def my_data(connection: Connection, session_id: int) -> dict[str, Any]:
         "session": rows(sessions, sessions.c.id == session_id),
         "consents": rows(consents, consents.c.session_id == session_id),
         "conversations": [
+    for name in blind.conversations:
+        parts["contenders"].pop(name, None)
+        parts["turns"][name] = [
+            {**turn, "seed": None, "answer_tokens": None} for turn in parts["turns"].get(name, ())
+        ]
+    sent = [
+        {**row, "model": None, "digest": None} if row["at"] in blind.reported_at else row
+        for row in rows(reports, reports.c.session_id == session_id)
+    ]
             {**row, **{name: by_id.get(row["id"], []) for name, by_id in parts.items()}} for row in kept
         ],
         "thumbs": rows(thumbs, thumbs.c.turn_id.in_(ours)),
-        "reports": rows(reports, reports.c.session_id == session_id),
+        "reports": sent,
     }
 
 

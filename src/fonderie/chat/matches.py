@@ -1,6 +1,6 @@
 """The votes that count, as the ranking reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,13 +40,14 @@ class Matches:
     """Votes that something speaks against, which it leaves out too."""
 
 
-def matches(connection: Connection) -> Matches:
-    """Every vote in the database."""
+def matches(connection: Connection, without: Collection[str] = ()) -> Matches:
+    """Every vote in the database, but those on some conversations."""
     left, right, on_a, on_b = contenders.alias(), contenders.alias(), turns.alias(), turns.alias()
     query = (
         select(
             votes.c.choice,
             votes.c.doubts,
+            votes.c.conversation_id,
             conversations.c.session_id,
             on_a.c.text,
             on_b.c.text,
@@ -63,7 +64,9 @@ def matches(connection: Connection) -> Matches:
     rows: list[Match] = []
     known: dict[str, Contender] = {}
     undecided = doubted = 0
-    for choice, doubts, session, text_a, text_b, *both in connection.execute(query):
+    for choice, doubts, conversation, session, text_a, text_b, *both in connection.execute(query):
+        if conversation in without:
+            continue
         a, b = Contender(*both[:4]), Contender(*both[4:])
         known |= {a.key: a, b.key: b}
         if doubts:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from fonderie.serve.database.base import Database
     from fonderie.serve.guards.guards import Guards
 
+MOST_RETENTION_DAYS = 395
+"""As `serve.sessions` says of cookies, which is not imported to read an option."""
+
 
 def add(verbs: Any) -> None:
     """Declare the command."""
@@ -104,10 +107,11 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--retention-days",
-        type=positive,
+        type=_retention_days,
         default=180,
         metavar="N",
-        help="after somebody's last visit, when all that they agreed to have kept is deleted; default: %(default)s",
+        help="after somebody's last visit, when all that they agreed to have kept is deleted: at most 395, for so "
+        "long a cookie may last; default: %(default)s",
     )
     parser.add_argument(
         "--proof-of-work",
@@ -119,6 +123,15 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+def _retention_days(text: str) -> int:
+    days = positive(text)
+    if days > MOST_RETENTION_DAYS:
+        raise argparse.ArgumentTypeError(
+            f"{text} is more than {MOST_RETENTION_DAYS}: what is kept would outlive the cookie that leads to it"
+        )
+    return days
+
+
     check_switch(options)
     screen = console()
 
@@ -193,7 +206,7 @@ def _answer(
         door = Door(database, rules, stage=stage)
         retention = partial(keeping_retention, database, options.retention_days)
         app = make_api(models, door, during=[stage.running, retention], open_metrics=options.open_metrics)
-        runs, seals = Runs(), Seals()
+        runs, seals = Runs(), Seals(database)
         site = add_site(app, models, door, runs=runs, seals=seals, operator=options.operator)
         add_evaluating(
             site,

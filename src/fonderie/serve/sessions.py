@@ -18,8 +18,11 @@ COOKIE = "fonderie"
 SECURE_COOKIE = f"__Host-{COOKIE}"
 """Over https: browsers take a cookie of this prefix only from the host itself, for all its paths, over https
 (RFC 6265bis, section 4.1.3)."""
-COOKIE_SECONDS = 180 * 86400
-"""Less than the 13 months that the CNIL allows a cookie of this kind (guidelines of 17 September 2020, § 50)."""
+COOKIE_DAYS = 180
+"""From the last page that was visited; a service that keeps what it keeps for another time says so."""
+MOST_COOKIE_DAYS = 395
+"""The 13 months that the CNIL allows a cookie of this kind (guidelines of 17 September 2020, § 50); browsers cut it
+down to 400 days."""
 COOKIE_BYTES = 32
 TOUCH_SECONDS = 86400
 """A visit is noted by the day: retention needs no more, and reading a page writes nothing most of the time."""
@@ -77,12 +80,12 @@ def begin_session(connection: Connection, now: float, *, invite_id: int | None =
     return Session(made, now, now, invite_id), cookie
 
 
-def set_cookie(response: Response, request: HTTPConnection, cookie: str) -> None:
+def set_cookie(response: Response, request: HTTPConnection, cookie: str, *, days: int = COOKIE_DAYS) -> None:
     """Give the browser its cookie: not for scripts, not for other sites, and over https only over https."""
     response.set_cookie(
         _name(request),
         cookie,
-        max_age=COOKIE_SECONDS,
+        max_age=days * 86400,
         path="/",
         secure=_is_secure(request),
         httponly=True,

@@ -31,7 +31,7 @@ def add_site(
     site = Site(app, operator)
     runs = runs or Runs()
     add_documents(app, models)
-    add_asking(app, models, door, runs, seals or Seals())
+    add_asking(app, models, door, runs, seals or Seals(door.database))
     _add_models(site, {name: about(model) for name, model in models.items()})
     return site
 

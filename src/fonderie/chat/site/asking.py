@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 
 from fonderie.chat.site.pages import from_our_pages
 from fonderie.chat.site.running import AtEnd, Run, Runs, Update
-from fonderie.chat.site.sealing import Seals
+from fonderie.chat.site.sealing import Answered, Seals
 from fonderie.serve.access import Door
 from fonderie.serve.answers import Spent
 from fonderie.serve.api.chat import ChatFields, chat_requests
@@ -65,10 +65,11 @@ def add_asking(app: FastAPI, models: Mapping[str, Served], door: Door, runs: Run
         model = model_named(models, asking.model)
         settings = seeded(asking.settings)
         owner, fresh = owner_of(request)
-        said_before = [(turn.role, turn.text) for turn in asking.turns]
+        asked = tuple((turn.role, turn.text) for turn in asking.turns)
+        await seals.renew()
 
-        def sealed(answer: str) -> dict[str, str]:
-            return {"seal": seals.seal(model.digest, settings.model_dump(), said_before, answer)}
+        def sealed(answer: str, reason: str) -> dict[str, str]:
+            return {"seal": seals.seal(Answered(model.digest, settings.model_dump(), asked, answer, reason))}
 
         run = await start(model, asking.turns, settings, runs, owner=owner, spent=door.meter(caller), at_end=sealed)
         said = {"id": run.id, "model": model.name, "digest": model.digest, "settings": settings.model_dump()}

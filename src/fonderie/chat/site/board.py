@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -55,10 +55,20 @@ class Computed:
 
 
 class Board:
-    """The ranking as it was computed last; used in one event loop."""
+    """The ranking as it was computed last; used in one event loop.
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
-        self._database, self._clock = database, clock
+    `playing` names conversations whose votes wait until their duel has ended: who looks at the table of who met
+    whom before and after a vote would know whose answers to vote on next.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        playing: Callable[[], Collection[str]] = frozenset,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database, self._playing, self._clock = database, playing, clock
         self._last: Computed | None = None
         self._lock = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
@@ -67,7 +77,7 @@ class Board:
         """A ranking that is a minute old at most; whoever comes first has it computed, the others wait for it."""
         async with self._lock:
             if self._last is None or not self._is_fresh(self._last):
-                self._last = await run_in_threadpool(self._compute)
+                self._last = await run_in_threadpool(self._compute, self._playing())
             return self._last
 
     def pairs(self) -> Pairs:
@@ -93,10 +103,10 @@ class Board:
         finally:
             self._renewal = None
 
-    def _compute(self) -> Computed:
+    def _compute(self, playing: Collection[str]) -> Computed:
         at = self._clock()
         with self._database.read() as connection:
-            found = matches(connection)
+            found = matches(connection, playing)
         return Computed(found, ranking(found.rows, seed=SEED), at)
 
 

@@ -2,8 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -15,7 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from fonderie.chat import votes
 from fonderie.chat.consent import Locale, Texts
 from fonderie.chat.judged import SIDES, Conversation, Side
-from fonderie.chat.site.asking import as_event, owner_of, set_owner
+from fonderie.chat.site.asking import owner_of, set_owner
+from fonderie.chat.site.blind import blind_events
 from fonderie.chat.site.board import Board
 from fonderie.chat.site.duels import (
     MOST_ROUNDS,
@@ -26,9 +26,10 @@ from fonderie.chat.site.duels import (
     anonymous,
     draw,
 )
+from fonderie.chat.site.judging import Reporting, keep_report
 from fonderie.chat.site.pages import Site, from_our_pages
 from fonderie.chat.site.people import People
-from fonderie.chat.site.running import Run, Runs, Update
+from fonderie.chat.site.running import Run, Runs
 from fonderie.chat.site.words import Language
 from fonderie.chat.votes import Ballot, Choice
 from fonderie.chat.work import Work
@@ -36,9 +37,8 @@ from fonderie.core.digest import short
 from fonderie.serve.access import Caller, Door
 from fonderie.serve.api.errors import ApiError
 from fonderie.serve.api.fields import Fields
-from fonderie.serve.api.streaming import KEEP_ALIVE
 from fonderie.serve.database.base import Database
-from fonderie.serve.sessions import Session, visit
+from fonderie.serve.sessions import Session, set_cookie, visit
 
 KEYS: Mapping[str, Choice] = {"1": "a", "2": "b", "3": "both_good", "4": "both_bad", "5": "idk"}
 """What votes when no text field has the focus; the page says so, and a box there turns it off (WCAG 2.1.4)."""
@@ -84,6 +84,12 @@ class Voting(Fields):
     """Whether to end the duel and see the names; else it goes on blind."""
 
 
+class Report(Reporting):
+    """What somebody wants those who run the service to see of one of the two."""
+
+    side: Side
+
+
 @dataclass
 class Arena:
     """What the duels of one service share."""
@@ -121,6 +127,7 @@ def add_duel(site: Site, arena: Arena) -> None:
     _add_page(site, arena)
     _add_rounds(site.app, arena)
     _add_votes(site.app, arena)
+    _add_reports(site.app, arena)
 
 
 def _add_page(site: Site, arena: Arena) -> None:
@@ -187,7 +194,7 @@ def _add_rounds(app: FastAPI, arena: Arena) -> None:
         if not last_event_id.isdecimal():
             raise ApiError(400, "Last-Event-ID is a number here", code="invalid_value", param="last-event-id")
         return StreamingResponse(
-            _events(arena.runs, run, int(last_event_id)),
+            blind_events(arena.runs, run, int(last_event_id)),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
@@ -229,6 +236,21 @@ def _add_votes(app: FastAPI, arena: Arena) -> None:
             round_.ballot, round_.kept = ballot, voting.keep
             duel.revealed = voting.reveal
         return _json(state(duel))
+
+
+def _add_reports(app: FastAPI, arena: Arena) -> None:
+    @app.post("/duels/{name}/report", include_in_schema=False, dependencies=[Depends(from_our_pages)])
+    async def report(name: str, given: Report, request: Request) -> Response:
+        """Kept with the name of who answered, which its sender may see once the duel is over."""
+        await arena.door.admit_visitor(request)
+        duel = _mine(arena, name, request)
+        who, at = duel.sides[given.side].contender, arena.clock()
+        duel.reported_at.add(at)  # before it is kept: in between, the page of one's own data would name the model
+        cookie = await run_in_threadpool(keep_report, arena.database, request, who, given, at)
+        response = _json({}, 201)
+        if cookie is not None:
+            set_cookie(response, request, cookie, days=arena.people.retention_days)
+        return response
 
 
 async def _consenting(arena: Arena, request: Request) -> Session:
@@ -291,27 +313,6 @@ def _revealed(duel: Duel, side: Side) -> dict[str, Any]:
         "seeds": [one.seeds[side] for one in duel.rounds],
         "cards": cards,
     }
-
-
-async def _events(runs: Runs, run: Run, after: int) -> AsyncIterator[bytes]:
-    async with aclosing(runs.follow(run, after)) as updates:
-        async for update in updates:
-            yield KEEP_ALIVE if update is None else as_event(blind(update))
-
-
-_BLIND: Mapping[str, Sequence[str]] = {
-    "text": ("text",),
-    "waiting": ("position", "seconds"),
-    "end": ("reason", "notices"),
-    "error": ("code",),
-}
-"""What of each update says nothing of who answers: counts of tokens, for one, are a tokenizer's."""
-
-
-def blind(update: Update) -> Update:
-    """An update without all that might tell one model from another."""
-    told = {name: update.data[name] for name in _BLIND[update.kind] if name in update.data}
-    return Update(update.kind, told, update.number)
 
 
 def _json(value: dict[str, Any], status: int = 200) -> JSONResponse:

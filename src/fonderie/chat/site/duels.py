@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fonderie.chat.consent import Locale
+from fonderie.chat.consent import Blind, Locale
 from fonderie.chat.judged import SIDES, Contender, Conversation, Side, Turn, new_id
 from fonderie.chat.site.asking import SEEDS
 from fonderie.chat.site.running import Run
@@ -171,6 +171,8 @@ class Duel:
     used_at: float = 0.0
     rounds: list[Round] = field(default_factory=list)
     revealed: bool = False
+    reported_at: set[float] = field(default_factory=set)
+    """When reports were sent of it."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while something is done to it that waits for an engine or the database."""
 
@@ -286,6 +288,13 @@ class Duels:
             for round_ in self._held.pop(name).rounds:
                 for run in round_.runs.values():
                     run.stop()
+
+    def blind(self) -> Blind:
+        """What is kept of the duels whose names nobody may know yet."""
+        self._forget_idle(self._clock())
+        playing = [duel for duel in self._held.values() if not duel.revealed]
+        times = frozenset(at for duel in playing for at in duel.reported_at)
+        return Blind(frozenset(duel.id for duel in playing), times)
 
     def _forget_idle(self, now: float) -> None:
         """Those that were not touched for longest are the first."""

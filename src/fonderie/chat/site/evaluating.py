@@ -30,8 +30,9 @@ def add_evaluating(
     proof_of_work_bits: int = 0,
 ) -> None:
     """Add the pages and routes; UsageError where `contenders` (`--duel`) name what is not there."""
-    texts, duels, board = read_texts(retention_days), Duels(), Board(database)
-    people = People(door, database, texts, retention_days, duels.forget)
+    texts, duels = read_texts(retention_days), Duels()
+    board = Board(database, playing=lambda: duels.blind().conversations)
+    people = People(door, database, texts, retention_days, duels.forget, duels.blind)
     arena = Arena(
         fighters(models, contenders),
         door,
@@ -47,4 +48,4 @@ def add_evaluating(
     add_duel(site, arena)
     add_board(site, board, digests.__contains__)
     add_people(site, people)
-    add_judging(site.app, Judging(models, door, database, texts, seals))
+    add_judging(site.app, Judging(models, door, database, texts, seals, retention_days))

@@ -7,7 +7,7 @@ shown by a seal: the service gives one with the end of each answer, and nobody e
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Request
@@ -20,7 +20,7 @@ from fonderie.chat.consent import Locale, Texts
 from fonderie.chat.judged import Contender, Conversation, Turn
 from fonderie.chat.site.asking import Said, Settings, model_named
 from fonderie.chat.site.pages import from_our_pages
-from fonderie.chat.site.sealing import Seals
+from fonderie.chat.site.sealing import JUDGED_DAYS, Answered, Seals
 from fonderie.serve.access import Door
 from fonderie.serve.api.errors import ApiError, bad
 from fonderie.serve.api.fields import Fields
@@ -38,7 +38,8 @@ class Thumb(Fields):
     turns: Annotated[list[Said], Field(min_length=2, max_length=1024)]
     """The conversation, to the judged answer."""
     settings: Settings
-    finish_reason: Annotated[str, StringConstraints(max_length=16)] | None = None
+    finish_reason: Annotated[str, StringConstraints(max_length=16)]
+    """Why the answer ended, as the service said it."""
     seal: Seal
     locale: Locale
     value: Literal[1, -1, 0]
@@ -47,14 +48,19 @@ class Thumb(Fields):
     comment: str = ""
 
 
-class Report(Fields):
+class Reporting(Fields):
     """What somebody wants those who run the service to see."""
 
-    model: str
     reason: str
     comment: str = ""
     excerpt: str
     """As the person chose to send it."""
+
+
+class Report(Reporting):
+    """The same of an answer of the chat page."""
+
+    model: str
 
 
 @dataclass
@@ -65,7 +71,8 @@ class Judging:
     door: Door
     database: Database
     texts: Texts
-    seals: Seals = field(default_factory=Seals)
+    seals: Seals
+    retention_days: int
     clock: Callable[[], float] = time.time
 
     def thumb(self, request: Request, served: Served, thumb: Thumb) -> None:
@@ -91,23 +98,24 @@ class Judging:
                 at=at,
             )
 
-    def report(self, request: Request, served: Served, report: Report) -> str | None:
-        """Keep a report; the cookie of a session that was begun for it, so that the person can delete it again."""
-        at, cookie = self.clock(), None
-        with self.database.write() as connection:
-            session = session_of(connection, request)
-            if session is None:
-                session, cookie = begin_session(connection, at)
-            votes.report(
-                connection,
-                session.id,
-                Contender.of(served),
-                reason=report.reason,
-                comment=report.comment,
-                excerpt=report.excerpt,
-                at=at,
-            )
-        return cookie
+
+def keep_report(database: Database, request: Request, who: Contender, report: Reporting, at: float) -> str | None:
+    """Keep a report; the cookie of a session that was begun for it, so that the person can delete it again."""
+    cookie = None
+    with database.write() as connection:
+        session = session_of(connection, request)
+        if session is None:
+            session, cookie = begin_session(connection, at)
+        votes.report(
+            connection,
+            session.id,
+            who,
+            reason=report.reason,
+            comment=report.comment,
+            excerpt=report.excerpt,
+            at=at,
+        )
+    return cookie
 
 
 def add_judging(app: FastAPI, judging: Judging) -> None:
@@ -120,9 +128,15 @@ def add_judging(app: FastAPI, judging: Judging) -> None:
         *before, answer = given.turns
         if answer.role != "assistant":
             raise bad("the last turn is not an answer", "turns")
-        asked = [(turn.role, turn.text) for turn in before]
-        if not judging.seals.holds(given.seal, served.digest, given.settings.model_dump(), asked, answer.text):
-            raise ApiError(409, "this answer was not given here, or before the service restarted", code="unsealed")
+        asked = tuple((turn.role, turn.text) for turn in before)
+        what = Answered(served.digest, given.settings.model_dump(), asked, answer.text, given.finish_reason)
+        await judging.seals.renew()  # another process may have drawn a key, and sealed with it
+        if not judging.seals.holds(given.seal, what):
+            raise ApiError(
+                409,
+                f"this answer was not given here, or by another release, or more than {JUDGED_DAYS} days ago",
+                code="unsealed",
+            )
         await run_in_threadpool(judging.thumb, request, served, given)
         return Response(status_code=204)
 
@@ -130,10 +144,11 @@ def add_judging(app: FastAPI, judging: Judging) -> None:
     async def report(given: Report, request: Request) -> Response:
         await judging.door.admit_visitor(request)
         served = model_named(judging.models, given.model)
-        cookie = await run_in_threadpool(judging.report, request, served, given)
+        who, at = Contender.of(served), judging.clock()
+        cookie = await run_in_threadpool(keep_report, judging.database, request, who, given, at)
         response = JSONResponse({}, 201, headers={"cache-control": "no-store"})
         if cookie is not None:
-            set_cookie(response, request, cookie)
+            set_cookie(response, request, cookie, days=judging.retention_days)
         return response
 
 

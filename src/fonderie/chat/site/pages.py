@@ -47,6 +47,8 @@ Check = Callable[[Request, Language], Awaitable[Response | None]]
 """Asked before a page: what to show instead, such as that the service is closed; None for the page itself."""
 
 
+Shown = Callable[[Request, Response], Awaitable[None]]
+"""Told of every page before it is sent."""
 @dataclass(frozen=True)
 class Link:
     """One entry of the navigation."""
@@ -67,6 +69,7 @@ class Site:
     checks: list[Check] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+    shown: list[Shown] = field(default_factory=list)
         self._assets = _read_assets()
         digest = hashlib.sha256(b"".join(name.encode() + data for name, data in sorted(self._assets.items())))
         self._prefix = f"/assets/{digest.hexdigest()[:16]}"
@@ -145,7 +148,10 @@ class Site:
                 instead = await check(request, language)
                 if instead is not None:
                     return instead
-            return await handler(request, language)
+            response = await handler(request, language)
+            for shown in self.shown:
+                await shown(request, response)
+            return response
 
         return page
 

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from fonderie.chat import consent
-from fonderie.chat.consent import Consent, Texts
+from fonderie.chat.consent import Blind, Consent, Texts
+from fonderie.chat.judged import storable
 from fonderie.chat.site.asking import owner_of
 from fonderie.chat.site.pages import Site, from_our_pages
 from fonderie.chat.site.words import Language
@@ -23,7 +24,15 @@ from fonderie.release.writing.document import Speaker, typeset
 from fonderie.serve.access import Door
 from fonderie.serve.api.errors import ApiError
 from fonderie.serve.database.base import Database
-from fonderie.serve.sessions import Session, begin_session, clear_cookie, session_of, set_cookie, visit
+from fonderie.serve.sessions import (
+    Session,
+    begin_session,
+    clear_cookie,
+    cookie_of,
+    session_of,
+    set_cookie,
+    visit,
+)
 
 Standing = Literal["none", "refused", "stale", "evaluation", "publication"]
 """What a visitor's consent comes to now."""
@@ -42,6 +51,8 @@ class People:
     retention_days: int
     forget: Callable[[str], None]
     """Drops what is in memory of a visitor, by the cookie of their running answers."""
+    blind: Callable[[], Blind]
+    """What nobody may be told yet; asked in the event loop."""
     clock: Callable[[], float] = time.time
 
     def standing(self, request: Request) -> tuple[Standing, Consent | None]:
@@ -52,6 +63,10 @@ class People:
         with self.database.read() as connection:
             found = consent.current(connection, session.id)
         return standing_of(found, self.texts), found
+
+    def seen(self, request: Request) -> str | None:
+        """Note a visit, whatever page it is to; the cookie of a visitor who is known."""
+        return cookie_of(request) if visit(self.database, request, self.clock()) else None
 
     def give(self, request: Request, language: Language, evaluation: bool, publication: bool) -> str | None:
         """Record what a visitor accepts; the cookie of a session that was begun for it."""
@@ -78,14 +93,15 @@ class People:
 
     def erase_one(self, request: Request, name: str) -> None:
         """Delete one conversation of a visitor; ApiError 404 if it is none of theirs."""
+        name = storable(name)  # an address can hold a NUL, which PostgreSQL does not take for text
         with self.database.write() as connection:
             consent.erase_conversation(connection, _known(connection, request).id, name, self.clock())
 
-    def data(self, request: Request) -> dict[str, Any] | None:
+    def data(self, request: Request, blind: Blind) -> dict[str, Any] | None:
         """All that is kept of a visitor; None for one who is not known."""
         with self.database.read() as connection:
             session = session_of(connection, request)
-            return None if session is None else consent.my_data(connection, session.id)
+            return None if session is None else consent.my_data(connection, session.id, blind)
 
 
 def standing_of(found: Consent | None, texts: Texts) -> Standing:
@@ -101,6 +117,14 @@ def standing_of(found: Consent | None, texts: Texts) -> Standing:
 
 def add_people(site: Site, people: People) -> None:
     """Declare the pages `/consent` and `/my-data`, and what their forms lead to."""
+
+    async def seen(request: Request, response: Response) -> None:
+        """What is kept goes so many days after the last visit: so long the cookie has to last that leads to it."""
+        cookie = await run_in_threadpool(people.seen, request)
+        if cookie is not None:
+            set_cookie(response, request, cookie, days=people.retention_days)
+
+    site.shown.append(seen)
     _add_consent(site, people)
     _add_data(site, people)
     _add_deletion(site, people)
@@ -142,7 +166,7 @@ def _add_consent(site: Site, people: People) -> None:
         note = "saved" if evaluation else "withdrawn"
         response: Response = JSONResponse({"standing": standing}) if scripted else _to_data(language, note)
         if cookie is not None:
-            set_cookie(response, request, cookie)
+            set_cookie(response, request, cookie, days=people.retention_days)
         return response
 
 
@@ -150,7 +174,7 @@ def _add_data(site: Site, people: People) -> None:
     @site.page("/my-data", nav="data.nav", always=True)
     async def data_page(request: Request, language: Language) -> Response:
         standing, found = await run_in_threadpool(people.standing, request)
-        data = await run_in_threadpool(people.data, request)
+        data = await run_in_threadpool(people.data, request, people.blind())
         note = request.query_params.get("done", "")
         return await run_in_threadpool(
             site.render,
@@ -167,7 +191,7 @@ def _add_data(site: Site, people: People) -> None:
 
     @site.app.get("/my-data.json", include_in_schema=False)
     async def export(request: Request) -> Response:
-        data = await run_in_threadpool(people.data, request)
+        data = await run_in_threadpool(people.data, request, people.blind())
         headers = {
             "content-disposition": 'attachment; filename="fonderie-my-data.json"',
             "cache-control": "no-store",

@@ -25,8 +25,8 @@ POSITION_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 10.0
 
 
-AtEnd = Callable[[str], Mapping[str, Any]]
-"""What the end of an answer says besides, made of its whole text."""
+AtEnd = Callable[[str, str], Mapping[str, Any]]
+"""What the end of an answer says besides, made of its whole text and the reason that it ended."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Runs:
         requests: Sequence[Request],
         owner: str,
         spent: Spent,
-        at_end: AtEnd = lambda _text: {},
+        at_end: AtEnd = lambda _text, _reason: {},
     ) -> Run:
         """Ask for one answer; it is in line when this returns. ApiError if it is refused."""
         async with AsyncExitStack() as stack:
@@ -187,17 +187,17 @@ class Runs:
         except ApiError as error:
             code = "" if run.stopped else error.code
         finally:
-            more = {} if code else {**at_end(run.text), **_notices(guards, choice.end)}
-            self._finish(run, choice.end, code, more)
+            reason = run.stopped or ("stopped" if choice.end is None else choice.end.reason)
+            more = {} if code else {**at_end(run.text, reason), **_notices(guards, choice.end)}
+            self._finish(run, choice.end, code, {"reason": reason, **more})
 
     def _finish(self, run: Run, end: Finished | None, code: str, more: Mapping[str, Any]) -> None:
         run.position, run.finished, run.ended_at = None, end, time.time()
         if code:
             run.last = Update("error", {"code": code}, len(run.pieces) + 1)
         else:
-            reason = run.stopped or ("stopped" if end is None else end.reason)
             tokens = {} if end is None else {"prompt_tokens": end.prompt_tokens, "answer_tokens": end.answer_tokens}
-            run.last = Update("end", {"reason": reason, **tokens, **more}, len(run.pieces) + 1)
+            run.last = Update("end", {**more, **tokens}, len(run.pieces) + 1)
         run.wake()
         if run.alone is not None:
             run.alone.cancel()

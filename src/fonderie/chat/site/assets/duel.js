@@ -7,6 +7,7 @@ import { ballot, consent } from "./ballot.js";
 import { DOUBLE_CLICK_MS, fit, question, sendOnEnter } from "./composer.js";
 import { opensConsent } from "./consent.js";
 import { announce, by } from "./dom.js";
+import { reportDialogue } from "./reporting.js";
 import * as rounds from "./rounds.js";
 import { inAbout, language, problem, t } from "./words.js";
 
@@ -30,12 +31,18 @@ function take(state) {
   duel = state;
   sessionStorage.setItem(TAB, duel.id);
   for (const round of duel.rounds.slice(views.length)) {
-    const view = rounds.round(round.question);
+    const view = rounds.round(round.question, report);
     views.push(view);
     by("rounds").append(view.element);
   }
   duel.rounds.forEach((round, number) => views[number].vote(round));
   drawState();
+}
+
+/** Report one side's answer; who gave it, the service knows. */
+function report(side, excerpt, opener) {
+  const where = `/duels/${duel.id}/report`;
+  reportDialogue(excerpt, opener, (given) => post(where, { side, ...given }));
 }
 
 function drawState() {

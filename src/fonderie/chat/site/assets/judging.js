@@ -6,15 +6,14 @@ import { Failure, post } from "./asking.js";
 import { ask as askConsent, opensConsent } from "./consent.js";
 import { asked } from "./conversation.js";
 import { announce, h } from "./dom.js";
+import { reportDialogue, said } from "./reporting.js";
 import { language, problem, t } from "./words.js";
 
 const REASONS = {
   1: ["useful", "complete", "creative", "clear_formatting"],
   [-1]: ["incorrect", "superficial", "instructions_not_followed"],
 };
-const REPORTS = ["dangerous", "hateful", "sexual", "personal_data", "copyright", "false", "other"];
 const COMMENT_LIMIT = 2000;
-const EXCERPT_LIMIT = 20000;
 const NAMES = { 1: "good", [-1]: "bad" };
 
 document.addEventListener("fonderie:answer", ({ detail: { turn, index, conversation, slot } }) => {
@@ -117,48 +116,10 @@ function thumbOf({ turn, turns }, value, form) {
   };
 }
 
-/** The dialogue that sends a report: what is sent stands in a field, and is the person's to change. */
+/** The dialogue that sends a report of it. */
 function openReport({ turn, turns }, opener) {
-  const excerpt = turns.slice(-2).map(({ role, text }) => `[${role === "user" ? t("chat.you") : turn.model}]\n${text}`).join("\n\n");
-  const problemLine = h("p", { class: "alert", role: "alert" });
-  const reasons = REPORTS.map((reason) => h("option", { value: reason }, t(`judging.reporting.reasons.${reason}`)));
-  const field = (key, control) => h("p", { class: "field" }, h("label", {}, t(`judging.reporting.${key}`), control));
-  const sent = h("textarea", { name: "excerpt", rows: "7", maxlength: String(EXCERPT_LIMIT) });
-  sent.value = excerpt.slice(0, EXCERPT_LIMIT);
-  const form = h(
-    "form",
-    {
-      onsubmit: async (event) => {
-        event.preventDefault();
-        const { reason, comment } = form.elements;
-        try {
-          await post("/chat/reports", { model: turn.model, reason: reason.value, comment: comment.value, excerpt: sent.value });
-          dialogue.close();
-          announce(t("judging.reporting.sent"));
-          opener.textContent = t("judging.reporting.sent");
-        } catch (error) {
-          if (!(error instanceof Failure)) throw error;
-          problemLine.textContent = problem(error.code);
-        }
-      },
-    },
-    h("h2", { id: "report-title" }, t("judging.reporting.title")),
-    h("p", {}, t("judging.reporting.intro")),
-    field("reason", h("select", { name: "reason" }, ...reasons)),
-    field("excerpt", sent),
-    field("comment", h("textarea", { name: "comment", rows: "2", maxlength: String(COMMENT_LIMIT) })),
-    problemLine,
-    h(
-      "p",
-      { class: "buttons" },
-      h("button", { type: "button", class: "quiet", onclick: () => dialogue.close() }, t("common.cancel")),
-      h("button", { type: "submit", class: "solid" }, t("judging.reporting.send")),
-    ),
-  );
-  const dialogue = h("dialog", { "aria-labelledby": "report-title" }, form);
-  dialogue.addEventListener("close", () => dialogue.remove());
-  document.body.append(dialogue);
-  dialogue.showModal();
+  const excerpt = turns.slice(-2).map(({ role, text }) => said(role === "user" ? t("chat.you") : turn.model, text)).join("\n\n");
+  reportDialogue(excerpt, opener, (report) => post("/chat/reports", { model: turn.model, ...report }));
 }
 
 opensConsent(() => {});

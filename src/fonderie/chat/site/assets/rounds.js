@@ -2,13 +2,20 @@
 
 import { h } from "./dom.js";
 import { show } from "./markdown.js";
+import { said } from "./reporting.js";
 import { count, language, t } from "./words.js";
 
 export const SIDES = ["a", "b"];
 
-/** One question with room for both answers: {element, sides, side(name), vote, note, name, said}. */
-export function round(question) {
-  const made = Object.fromEntries(SIDES.map((side) => [side, oneSide(side)]));
+/**
+ * One question with room for both answers: {element, sides, side(name), vote, note, name, said}. `report(side, excerpt,
+ * opener)` is called by the button below an answer.
+ */
+export function round(question, report) {
+  const excerpt = (side, text) => `${said(t("duel.you"), question)}\n\n${said(t("duel.side", { side: side.toUpperCase() }), text)}`;
+  const made = Object.fromEntries(
+    SIDES.map((side) => [side, oneSide(side, (text, opener) => report(side, excerpt(side, text), opener))]),
+  );
   const sides = h("div", { class: "sides", tabindex: "-1" }, ...SIDES.map((side) => made[side].element));
   const voted = h("p", { class: "voted", hidden: true });
   const asked = h(
@@ -42,17 +49,18 @@ export function round(question) {
   };
 }
 
-function oneSide(side) {
+function oneSide(side, report) {
   const heading = h("h3", { class: "who" }, t("duel.side", { side: side.toUpperCase() }));
   const text = h("div", { class: "text prose" });
   const state = h("p", { class: "state" });
   const element = h("section", { class: "side", "aria-label": t("duel.side", { side: side.toUpperCase() }) }, heading, text, state);
-  let said = "";
+  let answer = "";
   let asked = null;
   const draw = () => {
     asked = null;
-    show(text, said);
+    show(text, answer);
   };
+  const reports = h("button", { type: "button", class: "quiet", onclick: () => report(answer, reports) }, t("duel.report", { side: side.toUpperCase() }));
   const ended = () => {
     if (asked !== null) cancelAnimationFrame(asked);
     draw();
@@ -70,7 +78,7 @@ function oneSide(side) {
     grow(more) {
       text.setAttribute("aria-busy", "true");
       state.textContent = "";
-      said += more;
+      answer += more;
       asked ??= requestAnimationFrame(draw);
     },
     /** It has ended. */
@@ -78,6 +86,7 @@ function oneSide(side) {
       ended();
       for (const notice of notices ?? []) state.before(h("p", { class: "advice" }, notice[language] ?? notice.en ?? ""));
       if (["length", "stopped", "left", "content_filter"].includes(reason)) state.textContent = t(`chat.reason.${reason}`);
+      if (answer) state.after(h("div", { class: "turn-tools" }, reports));
     },
     /** It cannot be answered. */
     fail(words) {
