@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 
 import orjson
@@ -77,10 +78,14 @@ def test_the_words_say_the_same_in_both_languages_and_are_bound_by_their_hash():
     assert "180 days" in english.words["retention"]
     # Whoever changes a word changes what people accepted: it needs a new file with a new version.
     assert {locale: text.hash for locale, text in TEXTS.items()} == {
-        "fr": "b65061a8258627e4a9d591d868013a1e61f60de2a786c11e0929393a8ead6eea",
-        "en": "d5064c3a796836a527d69e4d00d48325cfbaf643f427749baa1703be8bffe393",
+        "fr": "8ddfc161ad33a97a01053255e9a099bfe294cc5a848c04dda096f1f65a8c31ec",
+        "en": "41b3768aac45e5b90d401021a951c22fa94dfcd439e4a399a2279616299b0fc5",
     }
     assert consent.read_texts(30)["fr"].hash != french.hash
+    # What people accepted before can be read as long as anything is published under it.
+    kept = {path.name for path in (files("fonderie.chat")).iterdir() if path.name.startswith("consent-")}
+    assert kept == {f"consent-{version}.toml" for version in consent.PUBLISHES}
+    assert consent.TEXT_VERSION in consent.PUBLISHES
 
 
 def test_without_consent_nothing_is_kept(database):
@@ -218,11 +223,6 @@ def test_everything_there_is_of_a_session_is_shown(database):
     assert linked == set(PERSONAL)
 
 
-def test_deleting_leaves_nothing_but_a_tombstone(database):
-    session_id = everything(database)
-    with database.write() as connection:
-        consent.erase(connection, session_id, ASKED + 50)
-    assert counts(database) == {}
 def test_of_a_duel_that_is_played_nobody_is_told_who_answers(database):
     session_id = person(database)
     playing, over = voted(database, session_id, duel("Encore ?")), voted(database, session_id, duel("Fini ?"))
@@ -241,6 +241,11 @@ def test_of_a_duel_that_is_played_nobody_is_told_who_answers(database):
     assert [row["model"] for row in shown["reports"]] == [None, ONE.name]
 
 
+def test_deleting_leaves_nothing_but_a_tombstone(database):
+    session_id = everything(database)
+    with database.write() as connection:
+        consent.erase(connection, session_id, ASKED + 50)
+    assert counts(database) == {}
     assert len(buried(database)) == 1
     with pytest.raises(ApiError) as error, database.write() as connection:
         consent.erase(connection, session_id, ASKED + 51)

@@ -35,7 +35,7 @@ def consent_by_keyboard(page: Page) -> None:
     box = page.get_by_role("checkbox", name="Garder les conversations")
     expect(box).to_be_visible()
     assert not box.is_checked()
-    expect(page.get_by_role("checkbox", name="Publier mes duels")).to_be_disabled()
+    expect(page.get_by_role("checkbox", name="Publier ce que je juge")).to_be_disabled()
     box.focus()
     page.keyboard.press("Space")
     page.keyboard.press("Enter")

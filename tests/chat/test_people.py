@@ -49,7 +49,7 @@ def test_a_consent_is_to_the_words_that_were_shown(arena, client):
     assert note_of(agree(client, "evaluation", "publication", language="en")) == "/en/my-data?done=saved"
     row = arena.rows(consents)[-1]
     assert (row.evaluation, row.publication, row.locale) == (True, True, "en")
-    assert "and your duels published" in client.get("/en/my-data").text
+    assert "and published with your opinions" in client.get("/en/my-data").text
     assert client.get("/en/consent").text.count(" checked aria-") == 2
 
 
@@ -133,7 +133,7 @@ def test_the_cookie_lasts_as_long_as_what_is_kept(arena, client):
 def test_see_export_and_delete_in_a_browser(visit, arena, phone):
     page = visit(f"{arena.url}/fr/consent", phone=phone)
     page.get_by_role("checkbox", name="Garder les conversations").check()
-    page.get_by_role("checkbox", name="Publier mes duels").check()
+    page.get_by_role("checkbox", name="Publier ce que je juge").check()
     assert violations(page) == []
     page.get_by_role("button", name="Enregistrer").click()
     expect(page.get_by_role("status")).to_have_text("Vos choix sont enregistrés.")

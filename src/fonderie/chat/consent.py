@@ -34,7 +34,11 @@ from fonderie.serve.database.tables import (
 Locale = Literal["fr", "en"]
 LOCALES: Final[tuple[Locale, ...]] = get_args(Locale)
 
-TEXT_VERSION: Final = "2026-11"
+TEXT_VERSION: Final = "2026-11-26"
+PUBLISHES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {"2026-11": frozenset({"duel"}), "2026-11-26": frozenset({"duel", "chat"})}
+)
+"""By version, the kinds of conversation that the words of its second consent speak of."""
 RETENTION_DAYS: Final = 180
 """After the last visit; `--retention-days` says otherwise. As long as the cookie by which people reach theirs."""
 
@@ -193,10 +197,6 @@ def my_data(connection: Connection, session_id: int, blind: Blind = NOTHING_BLIN
     }
     ours = select(turns.c.id).where(turns.c.conversation_id.in_(mine))
     kept = rows(conversations, conversations.c.session_id == session_id)
-    return {
-        "session": rows(sessions, sessions.c.id == session_id),
-        "consents": rows(consents, consents.c.session_id == session_id),
-        "conversations": [
     for name in blind.conversations:
         parts["contenders"].pop(name, None)
         parts["turns"][name] = [
@@ -206,6 +206,10 @@ def my_data(connection: Connection, session_id: int, blind: Blind = NOTHING_BLIN
         {**row, "model": None, "digest": None} if row["at"] in blind.reported_at else row
         for row in rows(reports, reports.c.session_id == session_id)
     ]
+    return {
+        "session": rows(sessions, sessions.c.id == session_id),
+        "consents": rows(consents, consents.c.session_id == session_id),
+        "conversations": [
             {**row, **{name: by_id.get(row["id"], []) for name, by_id in parts.items()}} for row in kept
         ],
         "thumbs": rows(thumbs, thumbs.c.turn_id.in_(ours)),

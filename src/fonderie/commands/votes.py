@@ -1,4 +1,4 @@
-"""fonderie votes: what people said of answers, published for everyone."""
+"""fonderie votes: what people said of answers, in duels and by thumbs, published for everyone."""
 
 import argparse
 import time
@@ -14,9 +14,9 @@ LICENCES = ("CC-BY-4.0", "etalab-2.0")
 
 def add(verbs: Any) -> None:
     """Declare the command."""
-    parser = verbs.add_parser("votes", help="votes of the public service: publish them")
+    parser = verbs.add_parser("votes", help="what people judged in the public service: publish it")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    exported = actions.add_parser("export", help="a data set of the votes whose people agreed to publication")
+    exported = actions.add_parser("export", help="a data set of what people judged and agreed to have published")
     exported.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that is not there yet")
     exported.add_argument(
         "--licence", choices=LICENCES, default=LICENCES[0], help="one that people agreed to; default: %(default)s"
@@ -29,7 +29,7 @@ def add(verbs: Any) -> None:
 def _export(options: argparse.Namespace) -> int:
     _refuse_missing(options.database)
     with service_database(options.database) as database:
-        from fonderie.chat.export import export
+        from fonderie.chat.export import counted, export
 
         done = export(database, options.out, licence=options.licence, at=time.time())
     if options.json:
@@ -37,11 +37,15 @@ def _export(options: argparse.Namespace) -> int:
         return 0
     screen = console()
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in done.personal_data.items())
-    left_out = f"{done.with_personal_data:,} with personal data left out" + (f" ({kinds})" if kinds else "")
-    screen.print(f"{done.rows:,} votes in {done.conversations:,} conversations; {left_out}.", highlight=False)
+    what = f"{counted(done.votes, 'vote')} and {counted(done.thumbs, 'thumb')}"
+    left_out = f"{done.with_personal_data:,} more left out for personal data" + (f" ({kinds})" if kinds else "")
+    screen.print(f"{what} in {counted(done.conversations, 'conversation')}; {left_out}.", highlight=False)
+    screen.print(
+        f"{counted(done.preferences, 'answer')} preferred to another: data/preferences.parquet.", highlight=False
+    )
     if done.tombstones:
         screen.print(
-            f"{done.tombstones:,} conversations of earlier exports are withdrawn: tombstones.json names them.",
+            f"Withdrawn since earlier exports: {counted(done.tombstones, 'conversation')}, in tombstones.json.",
             highlight=False,
         )
     screen.print(f"Written to {options.out}.", markup=False, highlight=False, soft_wrap=True)

@@ -15,18 +15,20 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Choice = Literal["a", "b", "both_good", "both_bad", "idk"]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """A row, or a part of one: its fields and no others."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Message(_Record):
+class Message(Record):
     """One message of the conversation."""
 
     role: Literal["system", "user", "assistant"]
     content: Annotated[str, Field(min_length=1)]
 
 
-class Answer(_Record):
+class Answer(Record):
     """What one model answered."""
 
     content: Annotated[str, Field(min_length=1)]
@@ -43,7 +45,7 @@ class Answer(_Record):
     """What the person said of this answer, besides preferring one."""
 
 
-class Vote(_Record):
+class Vote(Record):
     """One person's vote on two answers."""
 
     format: Literal[1] = VOTES_FORMAT
@@ -75,7 +77,7 @@ class Vote(_Record):
         return self
 
 
-_MESSAGES = pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())]))
+MESSAGES = pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())]))
 _ANSWER = pa.struct(
     [pa.field(name, pa.string(), nullable=False) for name in ("content", "model", "digest", "settings")]
     + [pa.field(name, pa.list_(pa.string()), nullable=False) for name in ("before", "reasons")]
@@ -90,7 +92,7 @@ VOTE_SCHEMA = pa.schema(
         pa.field("consent", pa.string(), nullable=False),
         pa.field("conversation", pa.string(), nullable=False),
         pa.field("turn", pa.int32(), nullable=False),
-        pa.field("messages", _MESSAGES, nullable=False),
+        pa.field("messages", MESSAGES, nullable=False),
         pa.field("a", _ANSWER, nullable=False),
         pa.field("b", _ANSWER, nullable=False),
         pa.field("vote", pa.string(), nullable=False),
