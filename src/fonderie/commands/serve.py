@@ -122,7 +122,6 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _serve(options: argparse.Namespace) -> int:
 def _retention_days(text: str) -> int:
     days = positive(text)
     if days > MOST_RETENTION_DAYS:
@@ -132,6 +131,7 @@ def _retention_days(text: str) -> int:
     return days
 
 
+def _serve(options: argparse.Namespace) -> int:
     check_switch(options)
     screen = console()
 

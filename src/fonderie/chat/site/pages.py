@@ -45,10 +45,10 @@ FOREVER = "public, max-age=31536000, immutable"
 Handler = Callable[[Request, Language], Awaitable[Response]]
 Check = Callable[[Request, Language], Awaitable[Response | None]]
 """Asked before a page: what to show instead, such as that the service is closed; None for the page itself."""
-
-
 Shown = Callable[[Request, Response], Awaitable[None]]
 """Told of every page before it is sent."""
+
+
 @dataclass(frozen=True)
 class Link:
     """One entry of the navigation."""
@@ -67,9 +67,9 @@ class Site:
     """Who is responsible for the service and how to write to them; empty if nobody said."""
     navigation: list[Link] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-    shown: list[Shown] = field(default_factory=list)
         self._assets = _read_assets()
         digest = hashlib.sha256(b"".join(name.encode() + data for name, data in sorted(self._assets.items())))
         self._prefix = f"/assets/{digest.hexdigest()[:16]}"
