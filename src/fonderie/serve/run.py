@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fonderie.core.errors import UsageError
 from fonderie.serve.answers import Answers
@@ -30,15 +30,19 @@ class Address:
 
     def listen(self) -> socket.socket:
         """Take the address; UsageError if it cannot be had, before minutes are spent on loading models."""
+        from fonderie.serve.connection import bound
+
         try:
             # With IPv6 alone: an IPv4 caller in IPv6 clothes would be in no network of --trusted-proxy.
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            return socket.create_server((self.host, self.port), family=family, reuse_port=False)
+            listener = socket.create_server((self.host, self.port), family=family, reuse_port=False)
         except OSError as error:
             raise UsageError(
                 f"{self.host}:{self.port} cannot be listened on: {error.strerror}",
                 hint="Give another --port, or stop what listens there.",
             ) from error
+        bound(listener)
+        return listener
 
 
 def serve(
@@ -70,11 +74,13 @@ def server_of(
     """The HTTP server of an application; it believes what these networks forward, and nobody else."""
     import uvicorn
 
+    from fonderie.serve.connection import Connection
     from fonderie.serve.draining import CLOSING_SECONDS, DrainingServer
 
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
+        ws="none",
         lifespan="on",  # "auto" goes on without one that failed
         log_level="warning",
         log_config=None,  # its own would close every handler of the process, and with absl's the stream below it
@@ -86,6 +92,28 @@ def server_of(
         timeout_graceful_shutdown=CLOSING_SECONDS,
     )
     return DrainingServer(config, drain, drain_seconds)
+
+
+class _Beginning:
+    """Around an application: keeps what stops its beginning, of which uvicorn would print the trace."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.failure: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def untold(message: Message) -> None:
+            await send({"type": message["type"]})
+
+        try:
+            await self._app(scope, receive, untold)
+        except Exception as error:
+            self.failure = error
 
 
 async def _serve(
@@ -105,10 +133,13 @@ async def _serve(
             if served.name in models:
                 raise UsageError(f"{models[served.name].folder} and {folder} are both called {served.name}")
             models[served.name] = served
-        server = server_of(make(models), proxies, drain)
+        app = _Beginning(make(models))
+        server = server_of(app, proxies, drain)
         host, port = listener.getsockname()[:2]
         say(f"http://{f'[{host}]' if ':' in host else host}:{port}  {', '.join(models)}")
         await server.serve(sockets=[listener])
+        if app.failure is not None:
+            raise app.failure
     finally:
         for served in models.values():
             served.engine.close(finish=False, timeout=DRAIN_SECONDS)
