@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from fonderie.chat.consent import expire
+from fonderie.serve.database.base import why
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,8 +66,7 @@ async def _daily(
         try:
             deleted = await asyncio.to_thread(delete_old, database, retention_days, clock())
         except SQLAlchemyError as error:
-            # Its text may hold what could not be written, so only its kind is said.
-            log.error("what is old could not be deleted (%s); it is tried again", type(error).__name__)
+            log.error("what is old could not be deleted (%s); it is tried again", why(error))
             wait = min(AGAIN_SECONDS, every_seconds)
         else:
             log.info("%d sessions deleted that were not seen for %d days", deleted, retention_days)

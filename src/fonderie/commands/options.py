@@ -3,12 +3,14 @@
 import argparse
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from fonderie.core.errors import UsageError
+from fonderie.core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from fonderie.serve.database.base import Database
@@ -66,15 +68,27 @@ def add_database(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def service_database(url: str) -> "Database":
-    """The service's database, of the newest version; close it. UsageError if it cannot be opened."""
+@contextmanager
+def service_database(url: str) -> "Iterator[Database]":
+    """The service's database, of the newest version. UsageError if it cannot be opened, InputError if it fails."""
     try:
-        from fonderie.serve.database.base import open_database
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from fonderie.serve.database.base import is_away, open_database, why
     except ImportError as error:
         raise UsageError(
             f"{error.name} is not installed, which the service needs", hint="pip install 'fonderie[serve]'"
         ) from error
-    return open_database(url)
+    with open_database(url) as database:
+        try:
+            yield database
+        except SQLAlchemyError as error:
+            if not is_away(error):
+                raise
+            raise InputError(
+                f"the database {database.place} cannot be used at the moment: {why(error)}",
+                hint="Nothing was changed. Try again when nobody holds it, and its disk has room.",
+            ) from error
 
 
 def positive(text: str) -> int:

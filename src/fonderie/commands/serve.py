@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fonderie.commands.engines import add_engine, opener
-from fonderie.commands.options import add_database, console, positive
+from fonderie.commands.options import add_database, console, positive, service_database
 from fonderie.commands.switch import add_switch, check_switch, in_words, turn, turn_running
 from fonderie.core.errors import UsageError
 
@@ -48,14 +48,15 @@ def _add_door(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=600,
         metavar="N",
-        help="requests without a key from one network address; hospitals share one; default: %(default)s",
+        help="requests without a key from one network address, which hospitals share, in each process that serves; "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--per-minute-per-key",
         type=positive,
         default=600,
         metavar="N",
-        help="requests by a key that was given no number of its own; default: %(default)s",
+        help="requests by a key that was given no number of its own, in each process; default: %(default)s",
     )
     parser.add_argument(
         "--trusted-proxy",
@@ -148,12 +149,11 @@ def _serve(options: argparse.Namespace) -> int:
             f"{error.name} is not installed, which serving needs", hint="pip install 'fonderie[serve]'"
         ) from error
     from fonderie.release.gate import refuse_failed
-    from fonderie.serve.database.base import open_database
 
     for release in options.releases:
         refuse_failed(release, options.i_know_it_failed, action="serve")
     guards = _guards(options)
-    with open_database(options.database) as database:
+    with service_database(options.database) as database:
         state = turn(options, database)
         if state.closed is not None or state.stage != "open":
             say(f"The service is {in_words(state)}")

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,13 +14,15 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from fonderie.serve.database.base import Database
+from fonderie.serve.database.base import Database, why
 from fonderie.serve.database.tables import usage
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.0
 """A process that is killed forgets this much use. Each answer on its own would wait for the disk every time."""
+SAY_AGAIN_SECONDS = 60.0
+"""Between two lines of the log on a database that takes nothing."""
 PUBLIC = "public"
 """Everybody without a key, together."""
 DAY_SECONDS = 86400
@@ -54,6 +58,7 @@ class Counter:
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database, self._clock = database, clock
         self._new, self._writing = _Counts(Used), _Counts(Used)
+        self._said_at = -math.inf
 
     def add(self, caller: str, *, requests: int = 0, prompt_tokens: int = 0, answer_tokens: int = 0) -> None:
         """Count something, on today."""
@@ -72,7 +77,9 @@ class Counter:
         try:
             await asyncio.to_thread(self._write, dict(self._writing))
         except SQLAlchemyError as error:
-            log.error("use cannot be written down, and is kept in memory: %s", type(error).__name__)
+            if time.monotonic() - self._said_at >= SAY_AGAIN_SECONDS:
+                self._said_at = time.monotonic()
+                log.error("use cannot be written down, and is kept in memory: %s", why(error))
             for place, used in self._writing.items():
                 self._new[place].add(used)
         self._writing = _Counts(Used)

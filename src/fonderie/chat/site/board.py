@@ -21,7 +21,7 @@ from fonderie.chat.ranking import BOOTSTRAPS, CENTRE, Ranking, Standing, Tally, 
 from fonderie.chat.site.pages import Site
 from fonderie.chat.site.words import Language
 from fonderie.core.digest import short
-from fonderie.serve.database.base import Database
+from fonderie.serve.database.base import Database, why
 
 log = logging.getLogger(__name__)
 
@@ -96,10 +96,7 @@ class Board:
         try:
             await self.current()
         except SQLAlchemyError as error:
-            # Its text may hold what people wrote, so only its kind is said.
-            log.error(
-                "the ranking could not be computed (%s); pairs are drawn by the last one", type(error).__name__
-            )
+            log.error("the ranking could not be computed (%s); pairs are drawn by the last one", why(error))
         finally:
             self._renewal = None
 

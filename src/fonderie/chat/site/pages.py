@@ -15,6 +15,7 @@ import jinja2
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from fonderie.chat.site.models import demand
@@ -157,13 +158,13 @@ class Site:
 
     def _add_errors(self) -> None:
         """What goes wrong is a page for who asked for a page; for programs it stays as the API says it."""
-        for kind in (ApiError, HTTPException, Exception):
+        for kind in (ApiError, HTTPException, SQLAlchemyError, Exception):
             self.app.exception_handler(kind)(self._error_handler(self.app.exception_handlers[kind]))
 
     def _error_handler(self, otherwise: Any) -> Any:
         async def handler(request: Request, error: Exception) -> Response:
             response: Response = await otherwise(request, error)
-            if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+            if "text/html" not in request.headers.get("accept", ""):  # browsers send it for forms too
                 return response
             code = orjson.loads(bytes(response.body))["error"]["code"]
             page = self.problem(request, response.status_code, code)
@@ -223,7 +224,14 @@ def language_of(request: Request) -> Language:
 def from_our_pages(request: Request) -> None:
     """Refuse what another site makes a visitor's browser send; for routes that do something.
 
-    Browsers say where a request comes from (Fetch Metadata, W3C); other programs send no such header.
+    Browsers say where a request comes from (Fetch Metadata, W3C): over https, and on this machine. Old ones, and
+    all of them over plain http from elsewhere, say at least whose page it is (Origin, RFC 6454). Other programs
+    send neither.
     """
-    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        ours = site in ("same-origin", "none")
+    else:
+        ours = origin is None or origin.partition("://")[2] == request.headers.get("host")
+    if not ours:
         raise ApiError(403, "this request comes from the page of another site", code="cross_site")
