@@ -113,6 +113,13 @@ def test_a_closed_service_says_so_in_both_languages_and_ones_data_stays_reachabl
         assert words in page.text
         assert "Une panne &lt;b&gt;; à demain." in page.text
         assert page.headers["retry-after"] == "600"
+    turn(close, message="", in_language={"fr": "Une panne.", "en": "An outage."})
+    assert [
+        ("Une panne." in page, "An outage." in page) for page in (http.get("/fr/").text, http.get("/en/").text)
+    ] == [
+        (True, False),
+        (False, True),
+    ]
     refused = ask(http)
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "closed")
     for path in ("/fr/my-data", "/en/consent", "/fr/admin", "/fr/invite"):
@@ -187,6 +194,15 @@ def test_the_admin_sees_what_there_is_and_turns_the_switch(http, running, databa
     for words in ("7,654,", "Lisez &lt;i&gt;", "self_harm", "toy-0.1.0", "Open to everyone."):
         assert words in page.text, words
     assert "Administration" in http.get("/fr/admin").text
+    with database.write() as connection:
+        others = [{**row, "at": NOW + number, "comment": "", "excerpt": f"n{number}"} for number in range(1, 1_200)]
+        connection.execute(insert(reports), others)
+    shown = http.get("/en/admin").text
+    assert ("1,200" in shown, "the 100 that have waited longest" in shown, shown.count("<details")) == (
+        True,
+        True,
+        100,
+    )
     token = token_of(page)
     assert admin not in page.text
 
@@ -200,9 +216,9 @@ def test_the_admin_sees_what_there_is_and_turns_the_switch(http, running, databa
     assert stage.current().closed is None
     assert http.post("/en/admin/turn", data={"act": "explode", "token": token}).status_code == 400
 
-    page = http.post("/en/admin/turn", data={"act": "close", "token": token, "message": "Back at noon."})
+    page = http.post("/en/admin/turn", data={"act": "close", "token": token, "message_en": "Back at noon."})
     assert (page.status_code, "Back at noon." in page.text, "Closed since" in page.text) == (200, True, True)
-    assert stage.current().closed.message == "Back at noon."
+    assert stage.current().closed.in_language == {"en": "Back at noon."}
     assert ask(http).status_code == 503
     http.post("/en/admin/turn", data={"act": "reopen", "token": token})
     http.post("/en/admin/turn", data={"act": "invite", "token": token})
@@ -211,7 +227,7 @@ def test_the_admin_sees_what_there_is_and_turns_the_switch(http, running, databa
     page = http.post("/en/admin/turn", data={"act": "close_report", "report": "7", "token": token})
     assert "Lisez" not in page.text
     with database.read() as connection:
-        assert open_reports(connection) == []
+        assert 7 not in {one.id for one in open_reports(connection)}
     http.post("/en/admin/turn", data={"act": "sign_out", "token": token})
     assert "Sign in" in http.get("/en/admin").text
 
@@ -261,7 +277,7 @@ def test_axe_finds_nothing_serious_on_these_pages(visit, running, database, turn
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="Guards").wait_for()
     assert violations(page) == []
-    page.get_by_label("What people read").fill("Back at noon.")
+    page.get_by_label("who read English").fill("Back at noon.")
     page.get_by_role("button", name="Close the service").click()
     page.get_by_text("Closed since").wait_for()
     assert violations(page) == []

@@ -40,7 +40,7 @@ def invite(folder: Path, *arguments: object) -> str:
 @pytest.mark.slow
 def test_another_process_closes_it_while_an_answer_runs_and_opens_it_again(small, tmp_path):
     with (
-        served(tmp_path, small.release, "--batch", 1) as (_, url),
+        served(tmp_path, small.release, "--batch", 1) as (first, url),
         openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client,
     ):
         once = client.with_options(max_retries=0)
@@ -63,6 +63,8 @@ def test_another_process_closes_it_while_an_answer_runs_and_opens_it_again(small
         assert turned(tmp_path, "--close", "--now")[0] == 0
         with pytest.raises(openai.APIError, match="cut off"):
             list(chunks)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(30) == 0
 
     # It is closed until somebody opens it, and says so at start.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -93,6 +95,7 @@ def test_closing_where_there_is_no_service_says_so_and_makes_no_database(tmp_pat
     [
         ((), "RELEASE is missing"),
         (("--message", "Bonjour"), "--message goes with --close"),
+        (("--message-fr", "Bonjour", "--open"), "--message-fr goes with --close"),
         (("--now", "--reopen"), "--now goes with --close"),
         (("somewhere", "--close"), "starts none"),
         (("somewhere", "--no-guards", "--guards", "x.toml"), "--no-guards"),

@@ -87,6 +87,12 @@ def open_reports(connection: Connection, most: int = 100) -> list[Report]:
     return [Report(*row) for row in connection.execute(query)]
 
 
+def count_open(connection: Connection) -> int:
+    """How many reports wait to be read, however many are shown."""
+    query = select(func.count()).select_from(reports).where(reports.c.closed_at.is_(None))
+    return connection.execute(query).scalar_one()
+
+
 def close_report(connection: Connection, report_id: int, at: float) -> bool:
     """Note that a report was dealt with; false if there is none, or it was closed before."""
     closed = connection.execute(

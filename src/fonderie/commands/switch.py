@@ -10,7 +10,7 @@ from fonderie.core.errors import UsageError
 
 if TYPE_CHECKING:
     from fonderie.serve.database.base import Database
-    from fonderie.serve.stage import State
+    from fonderie.serve.stage import Language, State
 
 PATIENCE_SECONDS = 3.0
 """How long a running service may take to obey: it looks twice a second."""
@@ -29,14 +29,18 @@ def add_switch(parser: argparse.ArgumentParser) -> None:
     turn.add_argument("--close", action="store_true", help="close it at once; running answers finish")
     turn.add_argument("--reopen", action="store_true", help="end the closing")
     group.add_argument("--message", metavar="TEXT", help="with --close: what people read")
+    for language, name in (("fr", "French"), ("en", "English")):
+        group.add_argument(
+            f"--message-{language}", metavar="TEXT", help=f"with --close: what those read instead who read {name}"
+        )
     group.add_argument("--now", action="store_true", help="with --close: running answers are cut off")
 
 
 def check_switch(options: argparse.Namespace) -> None:
     """UsageError for options that contradict each other."""
-    closing = [name for name in ("message", "now") if getattr(options, name)]
+    closing = [name for name in ("message", "message_fr", "message_en", "now") if getattr(options, name)]
     if closing and not options.close:
-        raise UsageError(f"--{closing[0]} goes with --close")
+        raise UsageError(f"--{closing[0].replace('_', '-')} goes with --close")
     if options.releases and (options.close or options.reopen):
         turn = "--close" if options.close else "--reopen"
         raise UsageError(
@@ -52,7 +56,8 @@ def turn(options: argparse.Namespace, database: "Database", clock: Callable[[], 
 
     with database.write() as connection:
         if options.close:
-            return stage.close(connection, clock(), message=options.message or "", now=options.now)
+            own: dict[Language, str] = {"fr": options.message_fr or "", "en": options.message_en or ""}
+            return stage.close(connection, clock(), message=options.message or "", in_language=own, now=options.now)
         if options.reopen:
             return stage.reopen(connection, clock())
         if options.invite or options.open:
@@ -66,14 +71,17 @@ def in_words(state: "State") -> str:
     if state.closed is None:
         return to
     since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(state.closed.since))
-    said = f": {state.closed.message}" if state.closed.message else ""
+    said = f": {state.closed.said()}" if state.closed.said() else ""
     return f"closed since {since}{said}; --reopen makes it {to}"
 
 
 def turn_running(options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """Turn the switch of a running service, wait until it has obeyed, and say so; exit status 1 if none has."""
+    """Turn the switch of a running service, wait until all its processes have obeyed, and say so.
+
+    Exit status 1 if none serves there, or one of them has not answered.
+    """
     from fonderie.serve.database.base import Database
-    from fonderie.serve.stage import obeyed
+    from fonderie.serve.stage import Serving, serving
 
     file = Database(options.database).file
     if file is not None and not file.exists():
@@ -84,12 +92,24 @@ def turn_running(options: argparse.Namespace, say: Callable[[str], None]) -> int
         )
     with service_database(options.database) as database:
         state = turn(options, database)
-        until = time.monotonic() + PATIENCE_SECONDS
+        until, found = time.monotonic() + PATIENCE_SECONDS, Serving(0, 0)
         while time.monotonic() < until:
             with database.read() as connection:
-                if obeyed(connection, state):
-                    say(f"The service is {in_words(state)}")
-                    return 0
+                found = serving(connection, state, time.time())
+            if found.number and not found.behind:
+                processes = f" ({found.number} processes)" if found.number > 1 else ""
+                say(f"The service is {in_words(state)}{processes}")
+                return 0
             time.sleep(_LOOK_SECONDS)
-        say(f"No running service has answered on {database.place}. One that starts on it will be {in_words(state)}")
+        if found.number:
+            say(
+                f"{found.behind} of {found.number} processes that serve on {database.place} have not answered: "
+                "killed within the last minute, or cut off from it, when they close by themselves. The switch: "
+                f"{in_words(state)}"
+            )
+        else:
+            say(
+                f"No running service has answered on {database.place}. One that starts on it will be "
+                f"{in_words(state)}"
+            )
         return 1

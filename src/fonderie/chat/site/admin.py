@@ -5,6 +5,7 @@ half an hour after the last use, or when the key is revoked, and is sent by our 
 every form carries a token besides, so that no page of others can press a button here.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -17,10 +18,10 @@ from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from fonderie.chat.overview import close_report, days, open_reports
+from fonderie.chat.overview import close_report, count_open, days, open_reports
 from fonderie.chat.site.pages import Site, from_our_pages
 from fonderie.chat.site.people import form_of
-from fonderie.chat.site.words import Language
+from fonderie.chat.site.words import LANGUAGES, Language
 from fonderie.serve.access import Door
 from fonderie.serve.api.errors import ApiError
 from fonderie.serve.guards.guards import FAILED, Guards, Side
@@ -33,6 +34,8 @@ IDLE_SECONDS = 1_800
 MOST_SESSIONS = 100
 MESSAGE_CHARACTERS = 1_000
 _OURS = [Depends(from_our_pages)]
+_NUMBER = re.compile(r"[0-9]{1,9}")
+"""Of a row: PostgreSQL's integers end at ten digits, Python's reading of them at thousands."""
 
 
 @dataclass
@@ -93,6 +96,7 @@ class Admin:
         now = self.clock()
         with self.door.database.read() as connection:
             used, waiting = days(connection, now), open_reports(connection)
+            number = count_open(connection)
         engines = []
         for name, model in self.models.items():
             load = model.engine.load()
@@ -102,8 +106,10 @@ class Admin:
             engines.append({"name": name, "load": load, "speed": speed, "wait": wait, "failure": failure})
         return {
             "state": self.stage.current(),
+            "message_limit": MESSAGE_CHARACTERS,
             "days": used,
             "reports": waiting,
+            "reports_number": number,
             "engines": engines,
             "guards": self._guards(),
             "when": _when,
@@ -125,15 +131,18 @@ class Admin:
         now, act = self.clock(), form.get("act", "")
         with self.door.database.write() as connection:
             if act == "close":
-                message = form.get("message", "").strip()[:MESSAGE_CHARACTERS]
-                close(connection, now, message=message, now="now" in form)
+                own: dict[Language, str] = {
+                    language: form.get(f"message_{language}", "").strip()[:MESSAGE_CHARACTERS]
+                    for language in LANGUAGES
+                }
+                close(connection, now, in_language=own, now="now" in form)
             elif act == "reopen":
                 reopen(connection, now)
             elif act == "open":
                 open_to(connection, "open", now)
             elif act == "invite":
                 open_to(connection, "invite", now)
-            elif act == "close_report" and form.get("report", "").isdecimal():
+            elif act == "close_report" and _NUMBER.fullmatch(form.get("report", "")):
                 close_report(connection, int(form["report"]), now)
             else:
                 raise ApiError(400, "there is no such button", code="invalid_value", param="act")

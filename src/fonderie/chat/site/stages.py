@@ -47,7 +47,7 @@ def _closed(site: Site, request: Request, language: Language, closed: Closed) ->
         "closed.html.jinja",
         language,
         status=503,
-        message=closed.message,
+        message=closed.said(language),
         since=datetime.fromtimestamp(closed.since, UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     page.headers["retry-after"] = str(RETRY_SECONDS)
