@@ -1,12 +1,14 @@
 """Opening a database, and what a transaction on it promises."""
 
+import shutil
 import threading
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import make_url, select, text, update
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from fonderie.core.errors import UsageError
-from fonderie.serve.database.base import Database, open_database
+from fonderie.serve.database.base import Database, MovedDatabaseError, _patience, is_away, open_database, why
 from fonderie.serve.database.tables import settings
 
 
@@ -89,3 +91,49 @@ def test_transactions_that_read_and_then_write_do_not_fail_each_other(database: 
     assert not failed
     with database.read() as connection:
         assert connection.scalar(select(settings.c.value)) == 100
+
+
+def test_a_database_of_the_newest_version_is_opened_while_somebody_writes(database: Database, monkeypatch):
+    monkeypatch.setattr("fonderie.serve.database.base.BUSY_SECONDS", 1)
+    with database.write(), Database(database.url) as other:
+        other.migrate()
+        with other.read() as connection:
+            assert connection.execute(select(settings)).all() == []
+
+
+def test_a_file_that_is_moved_away_takes_nothing_more_until_it_is_back(tmp_path):
+    path, elsewhere = tmp_path / "service.db", tmp_path / "elsewhere.db"
+    row = {"key": "a", "value": 1, "at": 0}
+    with open_database(f"sqlite:///{path}") as database:
+        path.rename(elsewhere)
+        for replaced in (False, True):
+            if replaced:
+                shutil.copy(elsewhere, path)
+            for transaction in (database.read, database.write):
+                with pytest.raises(MovedDatabaseError, match="not the file that was opened"), transaction():
+                    pass
+        elsewhere.rename(path)
+        with database.write() as connection:
+            connection.execute(settings.insert().values(row))
+    with open_database(f"sqlite:///{path}") as database, database.read() as connection:
+        assert connection.scalar(select(settings.c.key)) == "a"
+
+
+def test_errors_say_what_is_wrong_and_quote_nothing(database: Database):
+    row = {"key": "Xylophage-7302", "value": 1, "at": 0}
+    with pytest.raises(IntegrityError) as error, database.write() as connection:
+        connection.execute(settings.insert(), [row, row])
+    assert not is_away(error.value)
+    assert why(error.value) in ("SQLITE_CONSTRAINT_PRIMARYKEY", "UniqueViolation")
+    # PostgreSQL's own words hold it all the same: that is why they are never logged.
+    assert "Xylophage" not in str(error.value) or not database.is_sqlite
+    with pytest.raises(OperationalError) as gone, Database("postgresql://u@127.0.0.1:1/x").read():
+        pass
+    assert is_away(gone.value)
+    assert why(gone.value) == "OperationalError"
+
+
+def test_postgresql_is_waited_for_as_the_address_says_and_else_for_seconds():
+    usual = _patience(make_url("postgresql://host/name"))
+    assert (usual["connect_timeout"], usual["tcp_user_timeout"]) == (5, 15_000)
+    assert "connect_timeout" not in _patience(make_url("postgresql://host/name?connect_timeout=60"))
