@@ -54,6 +54,32 @@ def test_damage_is_named(saved, file, damage):
         checkpoint.load(saved)
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "state.json"])
+def test_damage_to_any_byte_is_named(saved, file):
+    path = saved / file
+    data = path.read_bytes()
+    for place in range(len(data)):
+        for damaged in (data[:place], data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :]):
+            path.write_bytes(damaged)
+            with pytest.raises(StoreError, match=file):
+                checkpoint.load(saved)
+            with pytest.raises(StoreError, match=file):
+                checkpoint.check(saved)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'"digest"', b"7", b"\xff", b"[" * 10**5, b'{"digest": "x"}'])
+def test_what_is_no_state_is_named(saved, text):
+    (saved / "state.json").write_bytes(text)
+    with pytest.raises(StoreError, match=r"step-00000040/state\.json is not"):
+        checkpoint.load(saved)
+
+
+def test_a_checkpoint_under_the_name_of_another_is_damage(saved):
+    other = saved.rename(saved.with_name("step-00000041"))
+    with pytest.raises(StoreError, match=r"state\.json is of step 40, and its folder of another"):
+        checkpoint.load(other)
+
+
 def test_a_changed_fact_is_damage(saved):
     state = json.loads((saved / "state.json").read_text())
     state["facts"]["tokens"] = 8

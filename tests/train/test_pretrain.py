@@ -14,6 +14,7 @@ from tests.train.pretraining import SMALL, artifact, run
 from transformers import AutoModelForCausalLM
 
 from fonderie.core.errors import InputError, StepError, StoreError
+from fonderie.core.machine import Machine
 from fonderie.core.manifest import list_files
 from fonderie.train.data.loader import Batches
 from fonderie.train.seen import steps_that_saw
@@ -96,6 +97,32 @@ def test_a_damaged_checkpoint_is_named_and_not_passed_over(tokens_folder, tokeni
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(StoreError, match=r"step-00000040/optimizer\.safetensors"):
         run(tokens_folder, tokenizer_folder, tmp_path / "run", duration="40 steps")
+
+
+def test_a_damaged_log_is_named_or_gone_back_behind(tokens_folder, tokenizer_folder, tmp_path):
+    """A step that the log got wrong would otherwise be found by whoever verifies the release, and not before."""
+    folders = tokens_folder, tokenizer_folder
+    again = {"duration": "40 steps", "checkpoint_every": 10}
+    made = run(*folders, tmp_path / "run", **again).path
+    before = list_files(made)
+    log = (made / "log.jsonl").read_bytes()
+    lines = log.splitlines(keepends=True)
+    damaged = {
+        r"step 35: the chain is not what": log.replace(lines[34], lines[34].replace(b'"loss": ', b'"loss": 1')),
+        r"line 35 is no step of a training": log.replace(lines[34], b"x" * len(lines[34][1:]) + b"\n"),
+        r"line 35 is step 36": b"".join(lines[:34] + lines[35:]) + lines[34],
+        r"log\.jsonl is shorter than step-00000040 recorded": log[:-1],
+    }
+    for words, data in damaged.items():
+        (made / "log.jsonl").write_bytes(data)
+        with pytest.raises(StoreError, match=words):
+            run(*folders, tmp_path / "run", **again)
+    told = []
+    machine = Machine(on_damaged_checkpoint="previous", note=lambda event, **found: told.append((event, found)))
+    run(*folders, tmp_path / "run", machine=machine, **again)
+    assert list_files(made) == before
+    assert [event for event, _ in told] == ["checkpoint_damaged"]
+    assert "log.jsonl is shorter" in told[0][1]["why"]
 
 
 def test_steps_that_saw_a_token_are_those_whose_batch_holds_it(tokens_folder, tokenizer_folder, stream, tmp_path):

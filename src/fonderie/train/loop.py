@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -28,18 +28,16 @@ from fonderie.core import pause
 from fonderie.core.errors import StepError, StoreError
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.loss import IGNORED, linear_cross_entropy
+from fonderie.model.numerics import settle_compiler
 from fonderie.train.data.batch import Batch, BatchOf, batch_hash
 from fonderie.train.optim import load_state_tensors, state_tensors
 from fonderie.train.parallel.spread import ALONE, Alone, Together
 from fonderie.train.record import checkpoint
 from fonderie.train.record.commitment import LOG, Done
-from fonderie.train.record.journal import CHECKPOINTS, PAUSED, Journal, Save, Saved
+from fonderie.train.record.journal import CHECKPOINTS, PAUSED, Journal, Save, Saved, check_log
 from fonderie.train.settings.plan import Plan
+from fonderie.train.validation import Stopping
 from fonderie.train.view.view import UNWATCHED, Watch
-
-if TYPE_CHECKING:
-    from fonderie.train.validation import Stopping
-
 
 SPARE_COMPILATIONS = 8
 """Beside one for each shape: a block is also compiled without gradients, where a training is validated."""
@@ -92,8 +90,8 @@ def train(
     objective: Objective = next_token,
     count: Callable[[Batch], int] = counted,
     spread: Alone = ALONE,
-    stopping: "Stopping | None" = None,
-    damaged: "Damaged | None" = None,
+    stopping: Stopping | None = None,
+    damaged: Damaged | None = None,
 ) -> int:
     """Train to the end, from the last checkpoint in `folder` if there is one; returns the step it started from.
 
@@ -104,7 +102,7 @@ def train(
     end it earlier, after any checkpoint; `damaged` is told of a checkpoint that is passed over.
     """
     spread.check(plan)
-    path = spread.from_first(lambda: latest_state(folder, aside, damaged))
+    path = spread.from_first(lambda: latest_state(folder, aside, head, damaged))
     begun, head = _resume(model, optimizer, plan, folder, head, path=path, spread=spread)
     watch.begin(begun)
     ended = stopping is not None and stopping.begin(model, begun).ends
@@ -295,19 +293,17 @@ def _resume(
         restore(model, optimizer, found)
         step, facts = found.step, found.facts
     if spread.first:
-        length = facts["log_bytes"]
-        if (log.stat().st_size if log.exists() else 0) < length:
-            raise StoreError(f"{log} is shorter than {path.name} recorded", hint=f"Remove {folder} to start again.")
+        check_log(folder, path, facts, head)
         if log.exists():
-            os.truncate(log, length)
+            os.truncate(log, facts["log_bytes"])
     return step, facts.get("chain", head)
 
 
-def latest_state(folder: Path, aside: Path, damaged: Damaged | None = None) -> Path | None:
+def latest_state(folder: Path, aside: Path, head: str, damaged: Damaged | None = None) -> Path | None:
     """The checkpoint with the highest step, or what a pause left where that is later; None if there is none.
 
-    Whether it is sound shows when it is loaded. With `damaged`, it is looked at here; if it is not sound, that is
-    told, it is put aside, and the one before it is taken; StoreError if none is sound.
+    Whether it is sound, and the log up to it, shows when it is loaded. With `damaged`, it is looked at here; if it
+    is not sound, that is told, it is put aside, and the one before it is taken; StoreError if none is sound.
     """
     found = [*checkpoint.all_of(folder / CHECKPOINTS), *checkpoint.all_of(aside / PAUSED)]
     if not found:
@@ -316,13 +312,14 @@ def latest_state(folder: Path, aside: Path, damaged: Damaged | None = None) -> P
     for path in sorted(found, key=checkpoint.step_of, reverse=True):
         try:
             if damaged is not None:
-                checkpoint.check(path)
+                check_log(folder, path, checkpoint.check(path).facts, head)
         except StoreError as error:
             broken[path] = error
         else:
             break
     else:
-        raise StoreError(f"no checkpoint of {folder} is sound", hint=f"Remove {folder} to start again.")
+        said = "; ".join(error.message for error in broken.values())
+        raise StoreError(f"no checkpoint of {folder} is sound: {said}", hint=f"Remove {folder} to start again.")
     for other, found_wrong in broken.items():
         assert damaged is not None
         damaged(other, found_wrong)
@@ -352,5 +349,6 @@ def _compile_blocks(model: LanguageModel, plan: Plan) -> None:
             f"compile = true needs a C++ compiler, and there is no {compiler} here",
             hint="Install one (Debian, Ubuntu: apt install g++) or name it in CXX, or set compile = false.",
         )
+    settle_compiler()
     for block in model.blocks:
         block.compile(dynamic=False)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from fonderie.core.document import read_documents, shard_paths
-from fonderie.core.errors import InputError
+from fonderie.core.errors import InputError, StoreError
 from fonderie.core.files import write_atomically
 from fonderie.core.step import Artifact
 from fonderie.model.language_model import LanguageModel
@@ -95,7 +95,12 @@ class Stopping:
             phase = self.plan.phase(max(step, 1))
             model.reposition(phase.context, phase.rope_theta)
         path = self.folder / VALIDATION
-        lines = read_measurements(path.read_bytes()) if path.is_file() else []
+        try:
+            lines = read_measurements(path.read_bytes()) if path.is_file() else []
+        except ValueError as error:
+            raise StoreError(
+                f"{path} is damaged: {str(error)[:200]}", hint=f"Remove {self.folder} to start again."
+            ) from error
         self.measured = [one for one in lines if one.step <= step]
         if self.due(step) and not any(one.step == step for one in self.measured):
             return self.after(model, step)

@@ -96,8 +96,7 @@ def seal(draft: Draft, folder: Path, facts: Mapping[str, Any]) -> Path:
         "files": {name: digest for name, (_, digest) in draft.files.items()},
         "root": draft.root,
     }
-    text = json.dumps({**state, "digest": digest_json(state)}, indent=1, sort_keys=True) + "\n"
-    (draft.path / STATE).write_text(text, encoding="utf-8")
+    (draft.path / STATE).write_text(_text_of(state), encoding="utf-8")
     sync_tree(draft.path)
     draft.path.rename(target)
     sync_folder(folder)
@@ -137,12 +136,13 @@ def load_group(path: Path, name: str) -> dict[str, Tensor]:
     return load_file(file)
 
 
-def check(path: Path) -> None:
+def check(path: Path) -> State:
     """Hash all files of a checkpoint. Raises StoreError naming the first that is missing or altered."""
     state = read_state(path)
     for name in state.files:
         check_file(path, name, state)
     check_root(path, state)
+    return state
 
 
 def set_aside(path: Path, aside: Path) -> None:
@@ -209,18 +209,26 @@ def prune(folder: Path, kept: Callable[[Sequence[int]], set[int]], *, aside: Pat
 def read_state(path: Path) -> State:
     """Read a checkpoint's state.json. Raises StoreError if it is not what was written."""
     try:
-        state: dict[str, Any] = json.loads((path / STATE).read_bytes())
-        digest = state.pop("digest")
-        sound = digest_json(state) == digest
+        data = (path / STATE).read_bytes()
+        state: dict[str, Any] = json.loads(data)
+        del state["digest"]
+        sound = _text_of(state).encode("utf-8") == data
     except OSError as error:
         raise _broken(path / STATE, f"cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise _broken(path / STATE, "is not a checkpoint's state") from error
     if not sound:
         raise _broken(path / STATE, "is not what was written")
     if state["format"] != FORMAT:
         raise _broken(path / STATE, f"has format {state['format']}, which this version does not read")
+    if path.name != folder_name(state["step"]):
+        raise _broken(path / STATE, f"is of step {state['step']:,}, and its folder of another")
     return State(state["step"], state["facts"], state["files"], state["root"])
+
+
+def _text_of(state: Mapping[str, Any]) -> str:
+    """What state.json holds, its digest included: every byte follows from what it says."""
+    return json.dumps({**state, "digest": digest_json(state)}, indent=1, sort_keys=True) + "\n"
 
 
 def _broken(file: Path, what: str) -> StoreError:

@@ -8,14 +8,15 @@ taken again from the last checkpoint. At most one checkpoint is under way.
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
+from fonderie.core.errors import StoreError
 from fonderie.train.record import checkpoint
-from fonderie.train.record.commitment import LOG, Done, LogLine
+from fonderie.train.record.commitment import LOG, Done, LogLine, break_in_chain, read_log
 from fonderie.train.settings.plan import Plan
 
 CHECKPOINTS = "checkpoints"
@@ -29,6 +30,35 @@ Saved = Future[checkpoint.Draft | None]
 """A checkpoint under way; None in the processes that do not seal it."""
 Save = Callable[[Path, int], Saved]
 """Begin to write the present state into a folder, as that of a step."""
+
+
+def check_log(folder: Path, at: Path, facts: Mapping[str, Any], head: str) -> None:
+    """See that the log is, up to a checkpoint, what it was when that was written; raises StoreError if it is not.
+
+    `at` is the checkpoint and `facts` are its own; `head` is where the chain begins. What comes after is not read.
+    """
+    path, length = folder / LOG, int(facts["log_bytes"])
+    data = b""
+    if path.exists():
+        with path.open("rb") as file:
+            data = file.read(length)
+    if len(data) < length:
+        wrong: str | None = f"is shorter than {at.name} recorded"
+    else:
+        try:
+            lines = read_log(data)
+            wrong = break_in_chain(head, lines)
+        except ValueError as error:
+            wrong = str(error)
+        else:
+            if wrong is None and (lines[-1].chain if lines else head) != facts.get("chain", head):
+                wrong = "it ends in another chain"
+        wrong = wrong and f"is not what it was when {at.name} was written: {wrong}"
+    if wrong:
+        raise StoreError(
+            f"{path} {wrong}",
+            hint=f"Remove the checkpoints behind the damage to go on from one before, or {folder} to start again.",
+        )
 
 
 class Journal:
