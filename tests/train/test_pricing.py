@@ -1,12 +1,13 @@
 """What a training would cost."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from fonderie.core.recipe import load_recipe
 from fonderie.core.steps import find_step
-from fonderie.train.pricing import Assumptions, price, price_recipe
+from fonderie.train.pricing import Assumptions, Price, price, price_recipe
 from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.training import plan_of
 
@@ -57,14 +58,97 @@ def test_the_ladder_keeps_its_rules_on_every_rung() -> None:
     assert flops == sorted(flops)
 
 
+def priced(tmp_path: Path, text: str) -> dict[str, Price]:
+    """The estimates of a recipe, by call."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(textwrap.dedent(text))
+    recipe = load_recipe(path, [], find_step)
+    return {found.call: found for found in price_recipe(recipe, recipe.names_until(None), Assumptions())}
+
+
+TALES = """
+    [tales]
+    step = "corpus.generate"
+    stories = 9
+    [bpe]
+    step = "tokens.bpe"
+    inputs = { documents = "tales" }
+    vocabulary = 300
+    [shards]
+    step = "tokens.pack"
+    inputs = { documents = "tales", tokenizer = "bpe" }
+    [base]
+    step = "train.pretrain"
+    inputs = { tokens = "shards", tokenizer = "bpe" }
+    depth = 2
+    duration = "10 steps"
+    """
+
+
+def test_every_training_has_a_price_or_says_what_it_lacks(tmp_path: Path) -> None:
+    found = priced(
+        tmp_path,
+        TALES
+        + """
+        [further]
+        step = "train.continue"
+        inputs = { model = "base@main", tokens = "shards", tokenizer = "bpe" }
+        duration = "10 steps"
+        [adapted]
+        step = "train.continue"
+        inputs = { model = "further", tokens = "shards", tokenizer = "bpe" }
+        duration = "10 steps"
+        lora = {}
+        [instructed]
+        step = "train.instruct"
+        inputs = { model = "further", tokens = "shards", tokenizer = "bpe" }
+        duration = "2 epochs"
+        [theirs]
+        step = "model.import"
+        path = "theirs/*"
+        name = "theirs"
+        licence = "Apache-2.0"
+        [theirs_further]
+        step = "train.continue"
+        inputs = { model = "theirs", tokens = "shards", tokenizer = "bpe" }
+        duration = "10 steps"
+        """,
+    )
+    assert list(found) == ["base", "further", "adapted", "instructed", "theirs_further"]
+    base, further, adapted = (found[name] for name in ("base", "further", "adapted"))
+    assert base.flops == further.flops
+    assert base.parameters == further.parameters == found["instructed"].parameters
+    assert base.flops is not None
+    assert adapted.flops is not None
+    assert 4 / 6 <= adapted.flops / base.flops < 0.8
+    assert "its length is in epochs" in found["instructed"].unknown
+    assert found["theirs_further"].unknown == "[theirs] does not state the `size` of the model that it brings"
+    assert all((price.flops is None) == bool(price.unknown) for price in found.values())
+
+
+def test_a_tokenizer_that_nobody_has_read_is_named(tmp_path: Path) -> None:
+    text = TALES.replace('step = "tokens.bpe"', 'step = "tokens.import"').replace("vocabulary = 300", "")
+    text = text.replace(
+        """
+    inputs = { documents = "tales" }
+""",
+        """
+    path = "theirs/tokenizer.json"
+    licence = "Apache-2.0"
+""",
+    )
+    assert priced(tmp_path, text)["base"].unknown == "its vocabulary is that of [bpe], which nobody has read yet"
+
+
 def test_a_duration_in_epochs_has_no_price_yet() -> None:
-    found = price("base", PretrainParameters(depth=2, duration="2 epochs"), 300, Assumptions())
+    params = PretrainParameters(depth=2, duration="2 epochs")
+    found = price("base", params, params.config_for(300), Assumptions())
     assert (found.steps, found.gpu_hours) == (None, None)
-    assert found.parameters > 0
+    assert found.parameters == params.config_for(300).parameters
 
 
 def test_twice_the_share_of_the_peak_is_half_the_hours() -> None:
     params = PretrainParameters(depth=2, duration="1M tokens")
-    one, two = (price("base", params, 300, Assumptions(mfu=mfu)) for mfu in (0.2, 0.4))
+    one, two = (price("base", params, params.config_for(300), Assumptions(mfu=mfu)) for mfu in (0.2, 0.4))
     assert one.gpu_hours is not None
     assert two.gpu_hours == pytest.approx(one.gpu_hours / 2)

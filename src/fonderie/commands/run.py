@@ -13,7 +13,7 @@ from fonderie.commands.options import add_json, add_place, add_store, console, p
 from fonderie.core import pause
 from fonderie.core.errors import UsageError
 from fonderie.core.machine import Machine, available_cores
-from fonderie.core.progress import Silent, Terminal
+from fonderie.core.progress import Reporter, Silent, Terminal
 from fonderie.core.recipe import load_recipe
 from fonderie.core.run import RunResult, check_recipe, run_recipe
 from fonderie.core.steps import find_step
@@ -105,13 +105,16 @@ def _share(text: str) -> float:
 
 def _check(options: argparse.Namespace, screen: Console) -> int:
     """Validate a recipe, find its sources, let every step refuse, price the training; make nothing."""
+    from fonderie.train.parallel.layout import check_layouts
     from fonderie.train.pricing import Assumptions, price_recipe
 
+    machine = _machine(options, Silent())
     recipe = load_recipe(options.recipe, options.set, find_step)
     tombstones = lists_in_force(recipe, options.store)
     names = recipe.names_until(options.until)
     missing: list[str] = []
     sources = check_recipe(recipe, names, tombstones, missing if recipe.data_elsewhere else None)
+    check_layouts((recipe.calls[name] for name in names), machine)
     assumed = Assumptions() if options.mfu is None else Assumptions(mfu=options.mfu)
     prices = price_recipe(recipe, names, assumed)
     if options.json:
@@ -135,9 +138,9 @@ def _check(options: argparse.Namespace, screen: Console) -> int:
 
 
 def _print_price(price: "Price", assumed: "Assumptions", screen: Console) -> None:
-    size = f"[{price.call}] {price.parameters:,} parameters"
-    if price.tokens is None or price.flops is None or price.gpu_hours is None or price.kilowatt_hours is None:
-        screen.print(escape(f"{size}; its length is in epochs, so its cost depends on the documents."))
+    size = f"[{price.call}]" if price.parameters is None else f"[{price.call}] {price.parameters:,} parameters"
+    if price.flops is None or price.gpu_hours is None or price.kilowatt_hours is None:
+        screen.print(escape(f"{size}: no estimate; {price.unknown}."), highlight=False)
         return
     screen.print(
         escape(f"{size}, {price.steps:,} steps, {price.tokens:,} tokens: {price.flops:.3g} FLOPs."), highlight=False
@@ -150,12 +153,9 @@ def _print_price(price: "Price", assumed: "Assumptions", screen: Console) -> Non
     )
 
 
-def _run(options: argparse.Namespace, screen: Console) -> int:
-    """Run a recipe, and end with its release or with what each call came to."""
-    if options.mfu is not None:
-        raise UsageError("--mfu prices a training that is only checked: give it with --check")
-    recipe = load_recipe(options.recipe, options.set, find_step)
-    machine = Machine(
+def _machine(options: argparse.Namespace, reporter: Reporter) -> Machine:
+    """Where and by how many the calls are made; UsageError for what does not come out even."""
+    return Machine(
         workers=options.workers,
         threads=options.threads or max(1, available_cores() * options.nodes // options.processes),
         device=options.device,
@@ -167,8 +167,16 @@ def _run(options: argparse.Namespace, screen: Console) -> int:
         country=options.country,
         watts=options.watts,
         on=options.on,
-        reporter=Silent() if options.json else Terminal(screen),
+        reporter=reporter,
     )
+
+
+def _run(options: argparse.Namespace, screen: Console) -> int:
+    """Run a recipe, and end with its release or with what each call came to."""
+    if options.mfu is not None:
+        raise UsageError("--mfu prices a training that is only checked: give it with --check")
+    recipe = load_recipe(options.recipe, options.set, find_step)
+    machine = _machine(options, Silent() if options.json else Terminal(screen))
     if not options.json:
         screen.print(f"[bold]{escape(recipe.title)}[/bold]  {escape(str(recipe.path))}")
         if recipe.policy.also_allow:

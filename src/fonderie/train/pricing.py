@@ -5,17 +5,15 @@ Imports no torch: recipes for a cluster are priced on a laptop.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fonderie.core.recipe import Call, Recipe
+from fonderie.model.config import ModelConfig
 from fonderie.train.settings.continued import ContinueParameters
 from fonderie.train.settings.imported import ImportModelParameters
-from fonderie.train.settings.plan import Plan
 from fonderie.train.settings.pretrain import PretrainParameters
+from fonderie.train.settings.shared import Settings
 from fonderie.train.training import plan_of
 from fonderie.train.view.view import flops_until
-
-STEP = "train.pretrain"
 
 
 @dataclass(frozen=True)
@@ -39,67 +37,78 @@ class Price:
     """The estimate for one training."""
 
     call: str
-    parameters: int
-    steps: int | None
-    """None where the duration is in epochs: it then depends on documents that nobody has read yet."""
-    tokens: int | None
-    flops: float | None
-    gpu_hours: float | None
-    kilowatt_hours: float | None
+    parameters: int | None = None
+    """Of the model; None where only files that nobody has read yet can tell."""
+    steps: int | None = None
+    tokens: int | None = None
+    flops: float | None = None
+    gpu_hours: float | None = None
+    kilowatt_hours: float | None = None
+    unknown: str = ""
+    """What there is no estimate without, in words; empty where there is one."""
+
+
+class _UnknownSizeError(Exception):
+    """Why the size of a model cannot be told, in words."""
 
 
 def price_recipe(recipe: Recipe, names: list[str], assumptions: Assumptions) -> list[Price]:
-    """The estimate of every training among these calls that begins from nothing, or from a base of stated size."""
+    """The estimate of every training among these calls, or what it lacks."""
     found = []
     for name in names:
         call = recipe.calls[name]
-        if call.step.name == STEP:
-            found.append(price(name, call.parameters, _vocabulary(call, recipe.calls), assumptions))
-        elif isinstance(call.parameters, ContinueParameters):
-            size = _base_size(call, recipe.calls)
-            if size is not None:
-                found.append(price_continued(name, call.parameters, size, assumptions))
+        if isinstance(call.parameters, Settings):
+            try:
+                model = _model_of(call, recipe.calls)
+            except _UnknownSizeError as reason:
+                found.append(Price(name, unknown=str(reason)))
+            else:
+                found.append(price(name, call.parameters, model, assumptions))
     return found
 
 
-def price_continued(call: str, params: ContinueParameters, size: int, assumptions: Assumptions) -> Price:
-    """The estimate of a training that goes on from a base of so many weights; its attention is not counted.
+def price(call: str, params: Settings, model: ModelConfig | int, assumptions: Assumptions) -> Price:
+    """The estimate of one training of a model of these sizes, or of so many weights, all that is known of others'.
 
-    6 FLOPs per weight and token; 4 where the weights are frozen, and only errors pass back through them.
+    6 FLOPs per weight and token, and those of attention where its sizes are known; 4 where the weights are frozen,
+    and only errors pass back through them, the adapter's own not counted.
     """
+    size = model if isinstance(model, int) else model.parameters
     phases = params.all_phases
     if any(phase.depends_on_data for phase in phases):
-        return Price(call, size, None, None, None, None, None)
+        return Price(call, size, unknown="its length is in epochs, so its cost depends on the documents")
     plan = plan_of(params, [1] * len(phases))
-    return _of(call, size, plan, float(plan.tokens * size * (6 if params.lora is None else 4)), assumptions)
-
-
-def _base_size(call: Call, calls: Mapping[str, Call]) -> int | None:
-    """Weights of the imported model that a training goes on from, if the recipe states them."""
-    while "model" in call.inputs:
-        (base,) = call.inputs["model"]
-        call = calls[base]
-    return call.parameters.size if isinstance(call.parameters, ImportModelParameters) else None
-
-
-def price(call: str, params: Any, vocabulary: int, assumptions: Assumptions) -> Price:
-    """The estimate of one training with a vocabulary of this size."""
-    assert isinstance(params, PretrainParameters)
-    config = params.config_for(vocabulary)
-    phases = params.all_phases
-    if any(phase.depends_on_data for phase in phases):
-        return Price(call, config.parameters, None, None, None, None, None)
-    plan = plan_of(params, [1] * len(phases))
-    return _of(call, config.parameters, plan, float(flops_until(config, plan, plan.steps)), assumptions)
-
-
-def _of(call: str, parameters: int, plan: Plan, flops: float, assumptions: Assumptions) -> Price:
+    each = 4 if isinstance(params, ContinueParameters) and params.lora is not None else 6
+    if isinstance(model, int):
+        flops = each * size * plan.tokens
+    else:
+        looked_up = 0 if model.tied_embeddings else model.vocabulary * model.width
+        flops = flops_until(model, plan, plan.steps) - (6 - each) * (size - looked_up) * plan.tokens
     hours = flops / (assumptions.peak_flops * assumptions.mfu) / 3600
     energy = hours * assumptions.gpu_watts * assumptions.pue / 1e3
-    return Price(call, parameters, plan.steps, plan.tokens, flops, hours, energy)
+    return Price(call, size, plan.steps, plan.tokens, float(flops), hours, energy)
+
+
+def _model_of(call: Call, calls: Mapping[str, Call]) -> ModelConfig | int:
+    """The sizes of the model that a call makes or goes on from; of one that others made, its number of weights.
+
+    Rows that a table of embeddings gets on the way (tokens.transplant) are not counted.
+    """
+    params = call.parameters
+    if isinstance(params, PretrainParameters):
+        return params.config_for(_vocabulary(call, calls))
+    if isinstance(params, ImportModelParameters):
+        if params.size is None:
+            raise _UnknownSizeError(f"[{call.name}] does not state the `size` of the model that it brings")
+        return params.size
+    (base,) = call.inputs["model"]
+    return _model_of(calls[base], calls)
 
 
 def _vocabulary(call: Call, calls: Mapping[str, Call]) -> int:
     (tokenizer,) = call.inputs["tokenizer"]
-    # Whatever step makes a tokenizer, its parameters say how many ids it will have.
-    return int(calls[tokenizer].parameters.model_dump()["vocabulary"])
+    # A tokenizer that is trained here has as many ids as it is asked for; of any other, its files know.
+    vocabulary = calls[tokenizer].parameters.model_dump().get("vocabulary")
+    if vocabulary is None:
+        raise _UnknownSizeError(f"its vocabulary is that of [{tokenizer}], which nobody has read yet")
+    return int(vocabulary)
