@@ -116,6 +116,7 @@ AWKWARD = '[a]\nstep = "toy.awkward"\n'
             "Bytes, or bytes of each.",
         ),
         ("needed='x'\nsize = [1, 'x']", "size", "Bytes"),
+        ("needed='x'\nbetas = [0.9]", "[a] needs 'betas.1'", "Of both averages."),
         ("needed='x'\nrate = nan", "rate: Input should be a finite number (given: nan)", ""),
         ("needed='x'\nrate = inf", "rate: Input should be a finite number", ""),
         ("needed='x'\nnames = 'fr'", "names: Input should be a valid tuple", "Languages.\nA list is written"),

@@ -173,6 +173,8 @@ class AwkwardParameters(Parameters):
     size: int | tuple[int, ...] = 1
     """Bytes, or bytes of each."""
     rate: float = 0.5
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Of both averages."""
     names: tuple[str, ...] = ()
     """Languages."""
     needed: str

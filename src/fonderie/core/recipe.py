@@ -267,7 +267,7 @@ def _locate(
     owner = model
     for part in error["loc"]:
         inside = isinstance(value, Mapping) and part in value
-        if inside or (isinstance(value, list) and isinstance(part, int)):
+        if inside or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
             value = value[part]
             place.append(part)
     if error["type"] == "missing":
