@@ -3,17 +3,19 @@
 import json
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from fonderie.core.slurm.link import Link
+from fonderie.core.slurm.link import Link, _last_event
 
 # What stands for `fonderie run`: it says in its log how it ended, and waits for the signal where it is told to.
 PROGRAM = """
 import json, signal, sys, time
 status, event = int(sys.argv[1]), sys.argv[2]
+open(sys.argv[3] + ".begun", "w").close()
 if event == "run_interrupted":
     asked = []
     signal.signal(signal.SIGUSR1, lambda *_: asked.append(1))
@@ -68,12 +70,49 @@ def test_warned_it_pauses_and_is_queued_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path, (1, "run_interrupted"))
     (tmp_path / "training.failures").write_text("1")
     link = bench.link()
+
     # The warning comes while the program starts, before it has said what it does with the signal.
-    threading.Timer(0.01, link.warn).start()
+    def warn() -> None:
+        while not (tmp_path / "events.jsonl.begun").exists():
+            time.sleep(0.001)
+        link.warn()
+
+    threading.Thread(target=warn).start()
     assert link.run() == 0
     assert bench.asked == [["scontrol", "requeue", "7_2"]]
     assert not (tmp_path / "training.failures").exists()
-    assert bench.said[-1] == "paused with a checkpoint; this job is queued again"
+    assert bench.said[-1] == "paused, with all that is done kept; this job is queued again"
+
+
+def test_warned_between_two_commands_it_is_queued_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, (0, "run_finished"), (0, "run_finished"))
+
+    class WarnedAfter(Link):
+        def _call(self, command: Sequence[str], folder: Path) -> int:
+            status = super()._call(command, folder)
+            self.warn()
+            return status
+
+    link = WarnedAfter(tmp_path, "training", slurm=bench.slurm, say=bench.said.append)
+    assert link.run() == 0
+    assert bench.asked == [["scontrol", "requeue", "7_2"]]
+    assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 1
+
+
+def test_warned_before_anything_began_it_is_not_queued_again_for_ever(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, (0, "run_finished"))
+    (tmp_path / "events.jsonl").write_text('{"event": "run_interrupted"}\n')
+    for status, asked in ((1, []), (1, [END_OF_CHAIN])):
+        link = bench.link()
+        link.warn()
+        assert link.run() == status
+        assert bench.asked == asked
+    assert "is set-up slow, or warn_seconds too many?" in bench.said[1]
+
+
+def test_half_a_line_of_events_is_no_event(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text('{"event": "run_failed"}\n{"event": "run_inter')
+    assert _last_event(tmp_path / "events.jsonl") == "run_failed"
 
 
 def test_failures_leave_the_next_link_to_try_and_then_end_the_chain(tmp_path: Path) -> None:

@@ -53,9 +53,14 @@ class Link:
             self.say(f"the jobs before this one ({before}) did not finish")
             self._end_chain()
             return 1
-        for command in chain["commands"]:
+        for number, command in enumerate(chain["commands"]):
             if self._stopped():
                 return self._stop()
+            if self.warned and number:  # what the commands before made is kept
+                return self._again()
+            if self.warned:  # to be queued again would come to the same, for ever
+                self.say("the limit was near before anything began: is set-up slow, or warn_seconds too many?")
+                return self._failed(1, chain)
             status = self._call(command, Path(chain["folder"]))
             if status:
                 return self._unfinished(status, chain)
@@ -70,8 +75,6 @@ class Link:
         self.say("the time limit is near: a checkpoint is asked for")
 
     def _call(self, command: Sequence[str], folder: Path) -> int:
-        if self.warned:
-            return 1
         # A program that has not yet said what it does with the signal would die of it: it is ignored until then.
         with subprocess.Popen(command, cwd=folder, preexec_fn=_ignore) as child:  # noqa: PLW1509 - no threads here
             told = False
@@ -94,6 +97,9 @@ class Link:
             self.say("the request is wrong, and would be the next time: the chain ends")
             self._end_chain()
             return status
+        return self._failed(status, chain)
+
+    def _failed(self, status: int, chain: dict[str, Any]) -> int:
         failures = 1 + (int(self._file(FAILURES).read_text()) if self._file(FAILURES).exists() else 0)
         write_atomically(self._file(FAILURES), str(failures).encode("ascii"))
         if failures >= chain["attempts"]:
@@ -104,7 +110,7 @@ class Link:
         return max(status, 1)
 
     def _again(self) -> int:
-        self.say("paused with a checkpoint; this job is queued again")
+        self.say("paused, with all that is done kept; this job is queued again")
         self.slurm(["scontrol", "requeue", _own_number()])
         return 0
 
@@ -136,10 +142,10 @@ def _own_number() -> str:
 def _last_event(events: Path) -> str | None:
     """How the last run ended, by its own log."""
     try:
-        lines = events.read_bytes().splitlines()
+        whole = events.read_bytes().rpartition(b"\n")[0]  # a full disk may have left half a line behind it
     except OSError:
         return None
-    return str(json.loads(lines[-1])["event"]) if lines else None
+    return str(json.loads(whole.rpartition(b"\n")[2])["event"]) if whole else None
 
 
 def main() -> int:
