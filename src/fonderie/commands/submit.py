@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from fonderie.core.errors import UsageError
+from fonderie.core.machine import Machine
 from fonderie.core.recipe import load_recipe
 from fonderie.core.run import check_recipe
 from fonderie.core.slurm.link import STOP
@@ -17,6 +18,7 @@ from fonderie.core.slurm.submit import submit as submit_stages
 from fonderie.core.steps import find_step
 from fonderie.core.store import Store
 from fonderie.core.tombstones import lists_in_force
+from fonderie.train.parallel.layout import check_layouts
 
 OF_THE_PROFILE = {
     "processes": 1,
@@ -45,6 +47,14 @@ def submit(options: argparse.Namespace, screen: Console) -> int:
     recipe = load_recipe(options.recipe, options.set, find_step)
     names = recipe.names_until(options.until)
     check_recipe(recipe, names, lists_in_force(recipe, options.store), [] if recipe.data_elsewhere else None)
+    training = profile.training
+    machine = Machine(
+        processes=training.processes,
+        nodes=training.nodes,
+        tensor_parallel=training.tensor_parallel,
+        recompute=training.recompute,
+    )
+    check_layouts((recipe.calls[name] for name in names), machine)
     folder = folder_of(recipe, options.store)
     planned = stages(recipe, profile, names, _arguments(options), folder)
     if options.check:

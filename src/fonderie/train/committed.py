@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.markup import escape
 
-from fonderie.core.errors import StoreError, UsageError
+from fonderie.core.errors import StoreError
 from fonderie.core.files import sync_folder, write_atomically
 from fonderie.core.machine import Machine
 from fonderie.core.step import Output
@@ -105,11 +105,6 @@ def train_committed(
     from fonderie.train.parallel.spread import current
 
     clock, spread = time.monotonic(), current()
-    if stopping is not None and spread.size > 1:
-        raise UsageError(
-            "early_stopping is judged by the one process that trains, and there are several",
-            hint="Leave out --processes, or early_stopping and its validation.",
-        )
     model, optimizer, commitment = _prepare(draft, training, out, machine, spread)
     if mix is not None and spread.first:
         (out.state / MIX).write_text(mix.to_json(), encoding="utf-8")
@@ -163,8 +158,6 @@ def _prepare(
     from fonderie.train.parallel.shard import recompute, shard
     from fonderie.train.parallel.spread import Together
 
-    if machine.recompute and training.plan.compile:
-        raise UsageError("--recompute and compile = true do not go together", hint="Leave one of them out.")
     if isinstance(spread, Together):
         # Initial weights are drawn whole by one process and read by the others: the same for any number of them.
         commitment = spread.from_first(lambda: _commit(draft, training, lambda: training.fresh("cpu"), out))

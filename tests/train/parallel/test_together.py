@@ -2,11 +2,17 @@
 
 import json
 import os
+import resource
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
 import pytest
@@ -18,8 +24,10 @@ from tests.train.parallel.troubles import TroubleParameters, trouble
 from fonderie.core.errors import FonderieError, InputError, StepError, StoreError, UsageError
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import list_files
+from fonderie.core.remote import Request
 from fonderie.core.step import Inputs, Output
-from fonderie.train.parallel.spread import check_rows
+from fonderie.train.parallel.launch import _Crew
+from fonderie.train.parallel.layout import check_rows
 from fonderie.train.record.commitment import read_log
 from fonderie.train.settings.plan import Phase, Plan
 from fonderie.train.settings.ramp import BatchSizes
@@ -31,9 +39,9 @@ CHANGES = {"duration": "60 steps", "checkpoint_every": 6, "checkpoints_kept": 20
 LOSS_TOLERANCE = 1e-5
 
 
-def start(tokens: Path, tokenizer: Path, staging: Path, **machine: object) -> "subprocess.Popen[bytes]":
+def start(tokens: Path, tokenizer: Path, staging: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "tests.train.parallel.running", str(tokens), str(tokenizer), str(staging)]
-    arguments = [json.dumps({"processes": 2, **machine}), json.dumps(CHANGES)]
+    arguments = [json.dumps({"processes": 2}), json.dumps(CHANGES)]
     return subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=subprocess.PIPE)
 
 
@@ -117,6 +125,21 @@ def test_killed_while_checkpoints_are_written_it_ends_in_the_same_bytes(tokens_f
 
 
 @pytest.mark.slow
+def test_a_checkpoint_that_finds_no_room_is_an_error_of_the_disk(tokens_folder, tokenizer_folder, tmp_path):
+    """In a thread beside the training, and in torch's own words: it must reach the leader all the same."""
+    room = 200_000  # for the weights, not for the optimizer's state
+
+    process = start(tokens_folder, tokenizer_folder, tmp_path)
+    # Its workers, which are to come, have it too.
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, room))
+    _, error = process.communicate()
+    assert process.returncode == 1
+    last = error.decode().strip().splitlines()[-1]
+    assert last == "OSError: [Errno 27] File too large"
+    assert [path.name for path in (tmp_path / "files/checkpoints").iterdir()] == ["step-00000000"]
+
+
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_by_all(tokens_folder, tokenizer_folder, tmp_path):
     pretraining.run(tokens_folder, tokenizer_folder, tmp_path, **CHANGES)
     path = tmp_path / "files/checkpoints/step-00000060/optimizer.safetensors"
@@ -152,7 +175,7 @@ def test_a_model_is_continued_alike_but_not_stopped_early(tmp_path):
         continuing.run(*folders, tmp_path / str(processes), machine=machine, duration="12 steps")
     _compare(tmp_path / "1", tmp_path / "2")
     held_out = documents(tmp_path / "held out", [continuing.conversations("debates", 2)]).path
-    with pytest.raises(UsageError, match=r"process \d of 2 on \S+: early_stopping is judged by the one process"):
+    with pytest.raises(UsageError, match="early_stopping is judged by the one process"):
         continuing.run(
             *folders,
             tmp_path / "stopped",
@@ -180,6 +203,29 @@ def test_the_end_of_one_process_is_the_end_of_all_in_its_own_words(
     with pytest.raises(error, match=said) as caught:
         trouble(Inputs({}), TroubleParameters(trouble=kind), out, machine)
     assert caught.value.hint
+
+
+def test_strangers_on_the_port_take_nobodys_place(tmp_path: Path) -> None:
+    """Whoever scans ports, or knows another key, is not counted: the workers that come after are heard."""
+    out = Output(tmp_path / "files", tmp_path / "state")
+    request = Request(("", ""), Inputs({}), TroubleParameters(trouble=""), out, {})
+    key = secrets.token_bytes(32)
+    with Listener(("127.0.0.1", 0), authkey=key) as listener, subprocess.Popen(["sleep", "60"]) as process:
+        crew = _Crew(request, out, Machine(processes=1), process)
+        leading = threading.Thread(target=crew.work, args=[listener])
+        leading.start()
+        for noise in (b"", b"GET / HTTP/1.1\r\n\r\n" * 9):
+            with socket.create_connection(listener.address) as stranger:
+                stranger.sendall(noise)
+        with pytest.raises(AuthenticationError):
+            Client(listener.address, authkey=b"another")
+        with Client(listener.address, authkey=key) as worker:
+            worker.send((0, "here", 1))
+            assert worker.recv().params.trouble == ""
+            worker.send(("done", {"steps": 1}, {}))
+            process.kill()
+            leading.join()
+    assert out.statistics == {"steps": 1}
 
 
 def test_too_few_sequences_for_so_many_processes_are_refused() -> None:

@@ -20,15 +20,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
 from fonderie.core import pause
 from fonderie.core.errors import FonderieError, StepError, UsageError
+from fonderie.core.files import disk_full
 from fonderie.core.machine import Machine
 from fonderie.core.remote import PAUSE, Relay, Request
 from fonderie.core.step import Inputs, Output, StepFunction
+from fonderie.train.parallel.layout import check_layout
+from fonderie.train.settings.shared import Settings
 
 LEADER, KEY = "FONDERIE_LEADER", "FONDERIE_LEADER_KEY"
 """Variables that say where a worker's leader listens, and prove to it that it is one."""
@@ -45,6 +49,8 @@ def shared_out(function: StepFunction) -> StepFunction:
 
     @wraps(function)
     def run(inputs: Inputs, params: Any, out: Output, machine: Machine) -> None:
+        if isinstance(params, Settings) and LEADER not in os.environ:
+            check_layout(params, machine)
         if machine.processes == 1 or LEADER in os.environ:
             function(inputs, params, out, machine)
         else:
@@ -135,11 +141,13 @@ class _Crew:
         self.failed: dict[int, _Failure] = {}
         self.lost: list[int] = []
         self.wishes = ExitStack()
+        self.over = threading.Event()
 
     def work(self, listener: Listener) -> None:
         """Listen until all have ended well; raises what went wrong."""
         threading.Thread(target=self._welcome, args=[listener], daemon=True).start()
         with Relay(self.machine) as relay, self.wishes:
+            self.wishes.callback(self.over.set)
             deadline: float | None = None
             while len(self.done) < self.machine.processes:
                 try:
@@ -223,11 +231,15 @@ class _Crew:
         )
 
     def _welcome(self, listener: Listener) -> None:
-        for _ in range(self.machine.processes):
+        welcomed = 0
+        while welcomed < self.machine.processes:
             try:
                 there = listener.accept()
-            except OSError:  # closed: nobody is expected any more
-                return
+            except (AuthenticationError, EOFError, OSError):
+                if self.over.is_set():  # the listener is closed, or will be
+                    return
+                continue  # a stranger on the port, who knows no key
+            welcomed += 1
             threading.Thread(target=self._hear, args=[there], daemon=True).start()
 
     def _hear(self, there: Connection) -> None:
@@ -241,8 +253,8 @@ class _Crew:
 
 
 def _named(error: BaseException, worker: _Worker, size: int) -> BaseException:
-    """The error with the process it is of, unless it is the answer to a wish."""
-    if isinstance(error, pause.Paused):
+    """The error with the process it is of, unless it is the answer to a wish, or of the disk that all share."""
+    if isinstance(error, pause.Paused) or disk_full(error):
         return error
     who = f"process {worker.rank} of {size} on {worker.host}"
     if isinstance(error, FonderieError):

@@ -1,8 +1,9 @@
 """Checkpoints of a cut model: written while the training goes on, read into any other layout."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -47,7 +48,8 @@ def save(
     paths = [checkpoint.file_of(fresh, group) for group in tensors]
 
     def draft() -> checkpoint.Draft | None:
-        written.result()
+        with _own_failures():
+            written.result()
         return _hashed(fresh, step, paths) if spread.first else None
 
     thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
@@ -99,9 +101,25 @@ def restore(model: LanguageModel, optimizer: Optimizer, path: Path, spread: Toge
         if tensors.keys() != found[group]:
             odd = sorted(tensors.keys() ^ found[group])[:4]
             raise StoreError(f"{path} is of another model: {group} differs in {odd}")
-    load(flat(wanted), storage_reader=reader, planner=DefaultLoadPlanner(), process_group=spread.control)
+    with _own_failures():
+        load(flat(wanted), storage_reader=reader, planner=DefaultLoadPlanner(), process_group=spread.control)
     torch.set_rng_state(random["cpu"])
     return state.step, state.facts
+
+
+@contextmanager
+def _own_failures() -> Iterator[None]:
+    """Raise what the first process to fail met, such as a full disk, in place of torch's account of all of them.
+
+    That account is no Exception: nobody who reports failures would see it.
+    """
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    try:
+        yield
+    except CheckpointException as account:
+        failure, _ = account.failures[min(account.failures)]
+        raise failure from account
 
 
 def _attempt(path: Path) -> Any:

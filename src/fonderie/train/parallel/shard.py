@@ -14,13 +14,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from fonderie.core.errors import UsageError
-from fonderie.model.config import ModelConfig
+from fonderie.model.config import ForeignConfig, ModelConfig
+from fonderie.model.language_model import LanguageModel
 from fonderie.model.transformer import Block, Decoder, RMSNorm
-from fonderie.train.optim import Muon, exchange
+from fonderie.train.optim import exchange
+from fonderie.train.parallel.layout import check_cut
 from fonderie.train.parallel.spread import Together
 
 if TYPE_CHECKING:
@@ -30,22 +32,19 @@ if TYPE_CHECKING:
 FUSED = ("attention.qkv.weight", "attention.qkv.bias", "feed_forward.gate_up.weight")
 
 
-def shard(model: nn.Module, optimizer: Optimizer, spread: Together, *, precision: str) -> None:
+def shard(model: LanguageModel, optimizer: Optimizer, spread: Together, *, precision: str) -> None:
     """Cut a model, and let its optimizer work on the cut weights; both may still be on the meta device.
 
-    UsageError for a model that cannot be cut so. After it, `model.hidden` and `output_weight` work as before.
+    UsageError for a model that cannot be cut so; what the parameters tell of that, layout.py has refused. After it,
+    `model.hidden` and `output_weight` work as before.
     """
     from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
     if not isinstance(model, Decoder):
         raise UsageError(
-            f"a {type(model).__name__} is trained by one process: only our own decoder can be cut up",
+            f"a model that transformers computes ({_family(model)}) is trained by one process: "
+            "only our own decoder can be cut up",
             hint="Leave out --processes.",
-        )
-    if spread.tensor_size > 1 and isinstance(optimizer, Muon):
-        raise UsageError(
-            "Muon needs a matrix's rows in their own order, which --tensor-parallel does not leave",
-            hint="Leave --tensor-parallel out, or train with AdamW.",
         )
     names = {weight: name for name, weight in model.named_parameters()}
     if spread.tensor_size > 1:
@@ -79,8 +78,6 @@ def _cut_matrices(model: Decoder, spread: Together) -> None:
 
     parts, config = spread.tensor_size, model.config
     check_cut(config, parts)
-    if any(isinstance(part, nn.Linear) and type(part) is not nn.Linear for part in model.modules()):
-        raise UsageError("fp8 = true and --tensor-parallel do not go together", hint="Leave one of them out.")
     for block in model.blocks:
         assert isinstance(block, Block)
         styles = {
@@ -92,20 +89,6 @@ def _cut_matrices(model: Decoder, spread: Together) -> None:
         parallelize_module(block, spread.mesh["tensor"], styles)
         block.attention.heads //= parts
         block.attention.kv_heads //= parts
-
-
-def check_cut(config: ModelConfig, parts: int) -> None:
-    """UsageError naming the size that does not divide, or the part of the model that cannot be cut."""
-    for name in ("kv_heads", "heads", "hidden"):
-        if getattr(config, name) % parts:
-            raise UsageError(
-                f"{name} {getattr(config, name)} is not a multiple of --tensor-parallel {parts}",
-                hint="Every process of a tensor group has as many heads, and as much of the feed-forward network.",
-            )
-    if config.qk_norm_sizes:
-        raise UsageError(
-            "--tensor-parallel cannot cut a model whose queries and keys are normed", hint="Leave it out."
-        )
 
 
 def row_order(name: str, config: ModelConfig, parts: int) -> Tensor | None:
@@ -124,20 +107,24 @@ def row_order(name: str, config: ModelConfig, parts: int) -> Tensor | None:
     return torch.cat([piece[part] for part in range(parts) for piece in cut])
 
 
-def recompute(model: nn.Module) -> None:
+def recompute(model: LanguageModel) -> None:
     """Keep only what enters each block, and compute the rest again in the backward pass (arXiv 1604.06174).
 
-    The same operations on the same numbers: the bits stay.
+    The same operations on the same numbers, an adapter's dropout drawn again as it was: the bits stay.
     """
     from torch.utils.checkpoint import checkpoint
 
     def again(forward: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *inputs: checkpoint(forward, *inputs, use_reentrant=False)
 
-    if not isinstance(model, Decoder):
+    if not model.native:
         raise UsageError(
-            f"--recompute knows our own decoder's blocks, and not a {type(model).__name__}'s",
+            f"--recompute knows our own decoder's blocks, and transformers computes this model ({_family(model)})",
             hint="Leave it out.",
         )
     for block in model.blocks:
         block.forward = again(block.forward)
+
+
+def _family(model: LanguageModel) -> str:
+    return model.config.family if isinstance(model.config, ForeignConfig) else model.config.architecture

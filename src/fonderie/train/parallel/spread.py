@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fonderie.core.errors import UsageError
 from fonderie.core.machine import Machine
 from fonderie.train.data.batch import Batch
+from fonderie.train.parallel.layout import check_rows
 from fonderie.train.settings.plan import Plan
 
 if TYPE_CHECKING:
@@ -158,18 +158,6 @@ class Together(Alone):
         held = [value() if self.first else None]
         torch.distributed.broadcast_object_list(held, src=0, group=self.waiting)
         return held[0]
-
-
-def check_rows(plan: Plan, shares: int) -> None:
-    """UsageError for a step with too few sequences for so many shares of each micro-batch."""
-    for phase in plan.phases:
-        smallest, parts = phase.sizes.of(1), phase.accumulation
-        if smallest < shares * parts:
-            raise UsageError(
-                f"phase '{phase.name}' has steps of {smallest} sequences, too few for {shares} processes "
-                f"with {parts} micro-batches each",
-                hint="Use fewer --processes, a larger --tensor-parallel, or less accumulation.",
-            )
 
 
 def _square(tensors: list[Tensor], like: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Client, Connection
 from typing import Any
 
@@ -30,8 +31,9 @@ def main() -> None:
     heed(there)
     try:
         _work(request, there, rank)
-    except (Exception, Paused) as error:
-        traceback.print_exc()
+    except BaseException as error:  # whatever it is, this is the last chance to say it
+        with suppress(OSError):  # a full disk has no room for the trace either
+            traceback.print_exc()
         if isinstance(error, Paused) and rank:
             there.send(("done",))
         else:

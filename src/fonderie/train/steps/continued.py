@@ -102,10 +102,10 @@ class Continuation(Phased, OnBase):
         config, lora = self.config, self.params.lora
         self._refuse_misfits(config)
         if device == "meta":
-            if lora is not None or isinstance(config, ForeignConfig):
+            if isinstance(config, ForeignConfig):
                 raise UsageError(
-                    "a low-rank adapter, or a base that transformers computes, is trained by one process",
-                    hint="Run it without torchrun, with --processes 1.",
+                    f"a base that transformers computes ({config.family}) is trained by one process",
+                    hint="Leave out --processes.",
                 )
             with torch.device("meta"):
                 model: LanguageModel = Decoder(config)
