@@ -18,7 +18,7 @@ from tests.corpus.builders import all_documents, artifact_of, documents
 from tests.train import continuing
 from tests.train.continuing import GENRES, LORA, base, conversations, packed, run
 
-from fonderie.core.errors import InputError
+from fonderie.core.errors import InputError, UsageError
 from fonderie.core.machine import Machine
 from fonderie.core.recipe import load_recipe
 from fonderie.core.steps import find_step
@@ -224,6 +224,22 @@ def test_what_transformers_cannot_do_is_refused_by_name(
 ) -> None:
     with pytest.raises(InputError, match=words):
         train(data, base(tmp_path / "base", "bloom"), tmp_path / "run", **changes)
+
+
+@pytest.mark.parametrize("lora", [None, LORA])
+def test_recomputed_activations_give_the_same_bytes(
+    tmp_path: Path, data: dict[str, Path], lora: dict[str, object] | None
+) -> None:
+    model = base(tmp_path / "base", "mistral")
+    given = {"lora": lora and {**lora, "dropout": 0.5}, "duration": "8 steps"}
+    kept = train(data, model, tmp_path / "kept", **given)
+    again = train(data, model, tmp_path / "again", machine=Machine(recompute=True), **given)
+    assert bytes_of(kept.path) == bytes_of(again.path)
+
+
+def test_activations_that_transformers_keeps_cannot_be_recomputed(tmp_path: Path, data: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match=r"--recompute knows our own decoder's blocks, .* this model \(falcon\)"):
+        train(data, base(tmp_path / "base", "falcon"), tmp_path / "run", lora=LORA, machine=Machine(recompute=True))
 
 
 def test_a_tokenizer_of_more_tokens_than_the_base_knows_is_refused(tmp_path: Path, data: dict[str, Path]) -> None:

@@ -192,6 +192,20 @@ def test_a_checkpoint_that_will_not_be_kept_is_refused_when_the_recipe_is_read(t
         load_recipe(path, ["base.checkpoints_kept=1"], find_step)
 
 
+def test_a_checkpoint_that_holds_an_adapter_alone_is_refused_when_the_recipe_is_read(tmp_path):
+    path = recipe(tmp_path, "further@main")
+    further = """
+[further]
+step = "train.continue"
+inputs = { model = "base", tokens = "packed", tokenizer = "bpe" }
+duration = "3 steps"
+"""
+    path.write_text(path.read_text() + further)
+    load_recipe(path, [], find_step)
+    with pytest.raises(RecipeError, match=r"\[further@main\] takes 'main' of a training with lora"):
+        load_recipe(path, ["further.lora={}"], find_step)
+
+
 def test_other_calls_have_no_checkpoints(tmp_path):
     path = recipe(tmp_path, "bpe@main")
     with pytest.raises(RecipeError, match=r"\[bpe@main\] inputs.model takes model, but \[bpe\]"):

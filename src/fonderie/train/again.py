@@ -6,10 +6,10 @@ Imports no torch.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fonderie.core.errors import InputError
 from fonderie.tokens.shards import TokenStream
+from fonderie.train.committed import Trainable
 from fonderie.train.record.commitment import COMMITMENT, Commitment
 from fonderie.train.settings.shared import Settings
 from fonderie.train.steps import continued, instruct, prefer, pretrain
@@ -18,9 +18,6 @@ from fonderie.train.steps.instruct import Instruction, instruct_parameters
 from fonderie.train.steps.prefer import Preferring, prefer_parameters
 from fonderie.train.steps.tuning import Tuning
 from fonderie.train.training import Training, pretrain_parameters
-
-if TYPE_CHECKING:
-    from fonderie.train.committed import Trainable
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class _Kind:
     """How to read one kind of training."""
 
     parameters: Callable[[Commitment], Settings]
-    training: "Callable[[Commitment, Sequence[Path], Beside], Trainable]"
+    training: Callable[[Commitment, Sequence[Path], Beside], Trainable]
 
 
 _KINDS: Mapping[str, _Kind] = {
@@ -66,7 +63,7 @@ def parameters_named(commitment: Commitment) -> Settings:
     return _kind(commitment).parameters(commitment)
 
 
-def training_named(commitment: Commitment, tokens: Sequence[Path], beside: Beside | None = None) -> "Trainable":
+def training_named(commitment: Commitment, tokens: Sequence[Path], beside: Beside | None = None) -> Trainable:
     """The training that a commitment names, on the token shards in a folder for each phase.
 
     InputError if it is none, or the reference is another. Whether the shards are those of the commitment is not

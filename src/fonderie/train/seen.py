@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fonderie.core.step import Artifact
+from fonderie.train.again import training_packed
 from fonderie.train.data.loader import sequences_in
 from fonderie.train.data.order import position_of
 from fonderie.train.record.commitment import COMMITMENT, DERIVED
 from fonderie.train.settings.ramp import BatchSizes
-
-if TYPE_CHECKING:
-    from fonderie.train.steps.tuning import Tuning
+from fonderie.train.steps.tuning import Tuning
+from fonderie.train.training import read_commitment
 
 TOKENS = "tokens"
 """The port of the packed tokens of a training."""
@@ -55,10 +55,7 @@ class Whole:
 
 
 @lru_cache(maxsize=4)
-def _whole(commitment: Path, tokens: Path) -> "Tuning":
-    from fonderie.train.again import training_packed
-    from fonderie.train.training import read_commitment
-
+def _whole(commitment: Path, tokens: Path) -> Tuning:
     return training_packed(read_commitment(commitment), tokens)
 
 

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import PositiveFloat, model_validator
 
 from fonderie.train.settings.lora import LoraParameters
-from fonderie.train.settings.shared import PhasedSettings
+from fonderie.train.settings.shared import PhasedSettings, tokens_for_every_phase
 from fonderie.train.settings.stopping import EarlyStopping
 
 
@@ -45,10 +45,6 @@ class ContinueParameters(PhasedSettings):
 
 def fits(params: ContinueParameters, inputs: Mapping[str, tuple[str, ...]]) -> None:
     """Whether parameters and inputs go together; ValueError says why not."""
-    tokens, phases = inputs["tokens"], params.all_phases
-    if len(tokens) not in (1, len(phases)):
-        raise ValueError(
-            f"inputs.tokens names {len(tokens)} calls for {len(phases)} phases: one for all, or one for each"
-        )
+    tokens_for_every_phase(params, inputs)
     if (params.early_stopping is None) != (not inputs.get("validation")):
         raise ValueError("early_stopping and inputs.validation are of use only together")

@@ -3,6 +3,7 @@
 `Settings` is one stretch of training; `PhasedSettings` may have several, each with its own data, length and rates.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +17,8 @@ from fonderie.train.settings.ramp import BatchSizes
 from fonderie.train.settings.schedule import Kind, Schedule
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""What torch's generators take."""
 OptimizerKind = Literal["adamw", "muon"]
 MOST_SIZES = 1000
 """Of a growing batch (Lucie's has 13): a stranger's parameters must not fill the memory of whoever checks them."""
@@ -59,7 +62,7 @@ class Settings(ComputeParameters):
     schedule: Kind = "cosine"
     """Shape of the learning rate: "cosine", "linear", "wsd", "wsd_linear" or "constant" (settings/schedule.py)."""
     warmup: Span = 0.05
-    """Over how long the learning rate rises: a share of the steps, or a duration."""
+    """Over how long the learning rate rises: a share of the steps (0.05), or a duration ("2k steps")."""
     decay: Span = 0.2
     """Over how long it falls at the end, for wsd: a share of the steps, or a duration."""
     final: Share = 0.0
@@ -83,7 +86,7 @@ class Settings(ComputeParameters):
     z_loss: NonNegativeFloat = 0.0
     """Weight of log² Z beside the loss of each target, against drifting logits; PaLM's is 1e-4 (arXiv 2204.02311,
     section 5). The losses of the log then include it."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Of the initial weights; the data order follows from it and the tokens (see train/record/commitment.py)."""
     checkpoint_every: PositiveInt = 200
     """Steps between checkpoints: what a crash can cost, and how long a segment is that others can replay."""
@@ -265,3 +268,14 @@ class PhasedSettings(DataSettings):
             if said.final is not None and phase.schedule == "constant":
                 raise ValueError(f"phase {phase.name}: final is of no use to a constant learning rate")
         return self
+
+
+def tokens_for_every_phase(params: PhasedSettings, inputs: Mapping[str, tuple[str, ...]]) -> None:
+    """ValueError unless input `tokens` names one call for all phases, or one for each."""
+    given, phases = inputs["tokens"], params.all_phases
+    if len(given) not in (1, len(phases)):
+        names = ", ".join(phase.name for phase in phases)
+        raise ValueError(
+            f"has {len(phases)} phases ({names}), and inputs.tokens names {len(given)} calls: give one for all "
+            "phases, or one for each"
+        )

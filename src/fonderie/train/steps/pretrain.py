@@ -1,8 +1,7 @@
 """train.pretrain: a model from random weights and packed tokens. What it writes: see committed.py."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fonderie.core.digest import digest_file
 from fonderie.core.errors import InputError
@@ -14,23 +13,12 @@ from fonderie.train.parallel.launch import shared_out
 from fonderie.train.record.commitment import Commitment, phase_data
 from fonderie.train.settings.kernels import settle_for
 from fonderie.train.settings.pretrain import PretrainParameters
-from fonderie.train.settings.shared import PhasedSettings
+from fonderie.train.settings.shared import PhasedSettings, tokens_for_every_phase
 from fonderie.train.training import Training
 from fonderie.train.view.mix import mix_of
 
-if TYPE_CHECKING:
-    pass
-
 NAME = "train.pretrain"
 VERSION = 3
-
-
-def refuse_other_count(params: PhasedSettings, inputs: Mapping[str, tuple[str, ...]]) -> None:
-    """ValueError unless there are tokens for every phase: one call for all, or one for each."""
-    given, phases = inputs["tokens"], params.all_phases
-    if len(given) not in (1, len(phases)):
-        names = ", ".join(phase.name for phase in phases)
-        raise ValueError(f"has {len(phases)} phases ({names}), and inputs.tokens names {len(given)} calls")
 
 
 @step(
@@ -43,7 +31,7 @@ def refuse_other_count(params: PhasedSettings, inputs: Mapping[str, tuple[str, .
         "tokenizer": Port("tokenizer"),
         "model": Port("model", optional=True),
     },
-    wiring=refuse_other_count,
+    wiring=tokens_for_every_phase,
     resumable=True,
 )
 @shared_out
@@ -52,7 +40,6 @@ def pretrain(inputs: Inputs, params: PretrainParameters, out: Output, machine: M
 
     With an input `model`, such as "other@step-0", it begins from those weights instead of drawn ones.
     """
-
     settle_for(params, machine)
     tokenizer = inputs.one("tokenizer")
     streams = streams_of(inputs, params, tokenizer)

@@ -14,6 +14,7 @@ from fonderie.core.wiring import CHECKPOINT_STEP
 from fonderie.model.config import ModelConfig
 from fonderie.train.record.commitment import COMMITMENT, DERIVED, LOG, LogLine, read_log
 from fonderie.train.record.curve import loss_curve
+from fonderie.train.settings.continued import ContinueParameters
 from fonderie.train.settings.plan import Plan
 from fonderie.train.settings.shared import MAIN, Settings
 from fonderie.train.training import plan_of
@@ -36,6 +37,11 @@ def refuse_absent(params: CheckpointParameters, feeding: Mapping[str, tuple[Para
     if not isinstance(training, Settings):
         raise ValueError(
             f"takes '{params.at}' of a model that is not trained by this recipe, and has no checkpoints"
+        )
+    if isinstance(training, ContinueParameters) and training.lora is not None:
+        raise ValueError(
+            f"takes '{params.at}' of a training with lora, whose checkpoints hold the adapter alone: "
+            "only the model that it ends with is whole"
         )
     phases = training.all_phases
     if any(phase.depends_on_data for phase in phases):

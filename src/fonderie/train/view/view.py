@@ -4,7 +4,7 @@ import time
 from collections import deque
 from itertools import pairwise
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 from fonderie.core.energy import USAGE, EnergyMeter, earlier_runs, meter_for
 from fonderie.core.files import write_atomically
@@ -13,6 +13,7 @@ from fonderie.core.progress import Bar
 from fonderie.core.step import Output
 from fonderie.model.config import ForeignConfig, ModelConfig
 from fonderie.train.data.batch import Batch, BatchOf
+from fonderie.train.record.commitment import Done
 from fonderie.train.settings.plan import Plan
 from fonderie.train.view.peak import Peak, matrix_peak
 from fonderie.train.view.record import (
@@ -25,9 +26,6 @@ from fonderie.train.view.record import (
     last_run,
     read_times,
 )
-
-if TYPE_CHECKING:
-    from fonderie.train.record.commitment import Done
 
 WINDOW_SECONDS = 15.0
 """Over how long the speed in the note is taken."""
@@ -44,7 +42,7 @@ class Watch(Protocol):
     def begin(self, step: int) -> None:
         """Steps up to this one were done before."""
 
-    def step(self, done: "Done") -> None:
+    def step(self, done: Done) -> None:
         """A step is done."""
 
 
@@ -54,7 +52,7 @@ class Unwatched:
     def begin(self, step: int) -> None:
         """Say nothing."""
 
-    def step(self, done: "Done") -> None:
+    def step(self, done: Done) -> None:
         """Say nothing."""
 
 
@@ -179,7 +177,7 @@ class View:
             energy_method=self._energy_method,
         )
 
-    def step(self, done: "Done") -> None:
+    def step(self, done: Done) -> None:
         """Show and write a step."""
         self._last = done.step
         seconds = time.monotonic() - self._clock
@@ -241,7 +239,7 @@ class View:
         each = self._config.model_copy(update={"context": context}).flops_per_token
         return speed, None if self._peak is None else speed * each / self._peak_speed
 
-    def _figures(self, done: "Done", speed: float, mfu: float | None) -> dict[str, float]:
+    def _figures(self, done: Done, speed: float, mfu: float | None) -> dict[str, float]:
         figures = {
             "loss": done.loss,
             "learning_rate": done.learning_rate,
@@ -265,7 +263,7 @@ class View:
             time=round(time.time(), 3),
         )
 
-    def _words(self, done: "Done", speed: float, mfu: float | None) -> str:
+    def _words(self, done: Done, speed: float, mfu: float | None) -> str:
         parts = [f"loss {done.loss:.3f}", f"{speed:,.0f} tokens/s"]
         if mfu is not None:
             parts.append(f"MFU {mfu:.0%}")
