@@ -41,6 +41,7 @@ _KINDS = {
     "svg": "image/svg+xml",
     "json": "application/json",
 }
+_IMPORT = re.compile(r'^import [^;]*"\./([\w.-]+\.js)";', re.MULTILINE)
 FOREVER = "public, max-age=31536000, immutable"
 
 Handler = Callable[[Request, Language], Awaitable[Response]]
@@ -85,6 +86,7 @@ class Site:
             asset=self.asset,
             demand=demand,
             finding_label=rule_label,
+            imported=self.imported,
             languages=LANGUAGES,
             number=number,
             operator=self.operator,
@@ -97,6 +99,14 @@ class Site:
         if name not in self._assets:
             raise KeyError(name)
         return f"{self._prefix}/{name}"
+
+    def imported(self, name: str) -> list[str]:
+        """All scripts that one imports, and those import: a page names them to have them fetched at once."""
+        found = [name]
+        for one in found:
+            names = _IMPORT.findall(self._assets[one].decode("utf-8"))
+            found += [other for other in dict.fromkeys(names) if other not in found]
+        return found[1:]
 
     def render(
         self, request: Request, template: str, language: Language, *, status: int = 200, **values: Any

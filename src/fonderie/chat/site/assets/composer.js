@@ -12,8 +12,9 @@ export function fit() {
   question.style.height = `${Math.min(question.scrollHeight, window.innerHeight * 0.4)}px`;
 }
 
-/** Let Enter send what is written, unless an answer is being waited for. */
+/** Let Enter send what is written, unless an answer is being waited for; and the button, which was off until now. */
 export function sendOnEnter(isWaiting) {
+  by("send").disabled = false;
   question.addEventListener("input", fit);
   question.addEventListener("keydown", (event) => {
     const types = window.matchMedia("(pointer: coarse)").matches; // on a phone, Enter is a new line
