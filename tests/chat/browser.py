@@ -64,13 +64,16 @@ class Visit:
     wrong: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
-    def __call__(self, url: str, *, language: str = "fr", dark: bool = False, phone: bool = False) -> Page:
+    def __call__(
+        self, url: str, *, language: str = "fr", dark: bool = False, phone: bool = False, scripts: bool = True
+    ) -> Page:
         """Open an address as a new visitor, who has no cookie and nothing in storage."""
         options: dict[str, Any] = dict(PHONE if phone else DESKTOP)
         context = self.chromium.browser.new_context(
             locale={"fr": "fr-FR", "en": "en-GB"}[language],
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
+            java_script_enabled=scripts,
             **options,
         )
         self.contexts.append(context)
@@ -78,7 +81,8 @@ class Visit:
         self.hosts.add(urlsplit(url).netloc)
         context.on("request", self._asked)
         page = context.new_page()
-        page.on("console", self._said)
+        if scripts:  # else Chromium wonders why what scripts need was fetched
+            page.on("console", self._said)
         page.on("pageerror", lambda error: self.wrong.append(f"an error in a script: {error}"))
         page.goto(url)
         return page

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from playwright.sync_api import Page
 from tests.chat.arena import SHADOW, Arena, Making, shadow_of
 from tests.chat.browser import Chromium, Visit, visiting
 from tests.evaluate.small import Build
@@ -92,6 +93,12 @@ def chromium() -> Iterator[Chromium]:
 def visit(chromium: Chromium) -> Iterator[Visit]:
     """Opens pages; fails the test if they break their policy, ask another host, or err."""
     yield from visiting(chromium)
+
+
+@pytest.fixture
+def page(visit: Visit, site: Running) -> Page:
+    """The chat page in French, as a new visitor sees it."""
+    return visit.chromium.run(lambda: visit(f"{site.url}/fr/"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,57 +1,19 @@
-"""The chat page in a real browser: a conversation, stop, a reload in mid-stream, languages, history, export."""
+"""The chat page in a real browser: what it says first, a conversation, stop, a reload in mid-stream, keyboard, phone."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from tests.chat.arena import SHADOW
 from tests.chat.browser import violations
+from tests.chat.talking import QUESTION, ask, last_answer, set_length, told, turns_of, until_done
 from tests.serve.serving import Running
 
 from fonderie.serve.engine.request import Request, Sampling
-
-QUESTION = "Que fait le chat ?"
-
-
-def ask(page: Page, text: str = QUESTION) -> None:
-    page.get_by_role("textbox").fill(text)
-    page.get_by_role("textbox").press("Enter")
-
-
-def last_answer(page: Page):
-    return page.locator(".turn.answer .text").last
-
-
-def set_length(page: Page, tokens: int, seed: int | None = None, temperature: float = 0.7) -> None:
-    page.get_by_role("button", name=re.compile("Réglages|Settings")).click()
-    page.locator("#temperature").fill(str(temperature))
-    page.locator("#length").fill(str(tokens))
-    page.locator("#seed").fill("" if seed is None else str(seed))
-    page.locator("#settings .solid").click()
-
-
-def turns_of(page: Page) -> list[dict[str, Any]]:
-    """The conversation as the tab keeps it."""
-    kept = json.loads(page.evaluate("sessionStorage['fonderie.conversation']"))
-    turns: list[dict[str, Any]] = kept["conversation"]["turns"]
-    return turns
-
-
-def told(page: Page, site: Running, **settings: Any) -> Any:
-    """What the API answers to the question."""
-    messages = [{"role": "user", "content": QUESTION}]
-    asked = {"model": site.served[0].name, "messages": messages, **settings}
-    return page.request.post(f"{site.url}/v1/chat/completions", data=asked).json()
-
-
-def until_done(page: Page) -> None:
-    expect(page.locator("body.running")).to_have_count(0)
+from fonderie.serve.served import conversation_prompt
 
 
 @contextmanager
@@ -102,11 +64,6 @@ def wire(site: Running) -> Iterator[tuple[str, Callable[[], None]]]:
     cut()
 
 
-@pytest.fixture
-def page(visit, site) -> Page:
-    return visit.chromium.run(lambda: visit(f"{site.url}/fr/"))
-
-
 def test_before_the_first_message_it_says_what_it_is(visit, site):
     page = visit(f"{site.url}/")
     assert page.url == f"{site.url}/fr/"
@@ -146,12 +103,65 @@ def test_a_conversation(visit, site, page):
     expect(page.locator(".about").last).not_to_contain_text("graine 5 ")
     page.locator(".turn.question").hover()
     page.get_by_role("button", name="Modifier").click()
+    expect(page.locator(".turn form")).not_to_contain_text("sera effacé")  # nothing but its own answer follows
     page.locator(".turn .edit").fill("Et le renard ?")
     page.get_by_role("button", name="Renvoyer").click()
     until_done(page)
     expect(page.locator(".turn.question .text")).to_have_text(["Et le renard ?"])
     page.get_by_role("button", name="Nouvelle conversation").click()
     expect(page.locator("#welcome")).to_be_visible()
+
+
+def test_to_edit_an_earlier_question_loses_what_follows_and_says_so(visit, site, page):
+    set_length(page, 3)
+    for text in "Un ?", "Deux ?":
+        ask(page, text)
+        until_done(page)
+    page.locator(".turn.question").first.hover()
+    page.get_by_role("button", name="Modifier").first.click()
+    expect(page.locator(".turn form")).to_contain_text("Ce qui suit cette question sera effacé")
+    page.keyboard.press("Escape")
+    expect(page.locator(".turn.question .text")).to_have_text(["Un ?", "Deux ?"])
+    page.locator(".turn.question").first.hover()
+    page.get_by_role("button", name="Modifier").first.click()
+    page.locator(".turn .edit").fill("Trois ?")
+    page.get_by_role("button", name="Renvoyer").click()
+    until_done(page)
+    assert [turn["text"] for turn in turns_of(page) if turn["role"] == "user"] == ["Trois ?"]
+
+
+def test_why_an_answer_is_cut(visit, site, page):
+    set_length(page, 5, temperature=0)
+    ask(page)
+    until_done(page)
+    expect(page.locator(".about").last).to_contain_text("coupée à la longueur permise")
+    page.get_by_role("button", name="Nouvelle conversation").click()
+    set_length(page, 100_000, temperature=0)
+    served = site.served[0]
+    lengths = [len(conversation_prompt(served, [("user", "mot " * count)])) for count in (10, 20)]
+    ask(page, "mot " * (10 + 10 * (served.engine.context - 50 - lengths[0]) // (lengths[1] - lengths[0])))
+    until_done(page)
+    expect(page.locator(".about").last).to_contain_text("coupée : le modèle ne lit pas plus loin")
+
+
+def test_what_is_copied_is_what_was_written(visit, site, page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    set_length(page, 8)
+    ask(page, "Avec **des étoiles** ?")
+    until_done(page)
+    for who, text in (("question", "Avec **des étoiles** ?"), ("answer", turns_of(page)[1]["text"])):
+        page.locator(f".turn.{who}").hover()
+        page.locator(f".turn.{who}").get_by_role("button", name="Copier").click()
+        expect(page.locator("#status")).to_have_text("Copié")
+        assert page.evaluate("navigator.clipboard.readText()") == text
+
+
+def test_without_scripts_it_says_what_it_is_all_the_same(visit, site):
+    page = visit(f"{site.url}/fr/", scripts=False)
+    expect(page.locator("main")).to_contain_text("Vous parlez à une intelligence artificielle")
+    expect(page.locator("noscript")).to_be_visible()
+    expect(page.locator(".colophon")).to_be_visible()
+    expect(page.locator("#question")).to_be_hidden()  # nobody would answer
 
 
 def test_stop(visit, site, page):
@@ -167,7 +177,7 @@ def test_stop(visit, site, page):
 
 
 def test_a_reload_in_mid_stream_loses_nothing(visit, site, page):
-    set_length(page, 200, temperature=0)
+    set_length(page, 150, temperature=0)
     ask(page)
     expect(last_answer(page)).not_to_be_empty()
     page.reload()
@@ -176,9 +186,27 @@ def test_a_reload_in_mid_stream_loses_nothing(visit, site, page):
     page.reload()
     until_done(page)
     turn = turns_of(page)[1]
-    whole = told(page, site, max_tokens=200, temperature=0)
+    whole = told(page, site, max_tokens=150, temperature=0)
     assert turn["text"] == whole["choices"][0]["message"]["content"]
-    assert turn["end"]["answer_tokens"] == 200 == whole["usage"]["completion_tokens"]
+    assert turn["end"]["answer_tokens"] == 150 == whole["usage"]["completion_tokens"]
+
+
+def test_two_tabs_are_reloaded_in_mid_stream(visit, site, page):
+    other = page.context.new_page()
+    other.goto(page.url)
+    for tab in page, other:
+        tab.bring_to_front()
+        set_length(tab, 120, temperature=0)
+        ask(tab)
+    for tab in page, other:
+        expect(last_answer(tab)).not_to_be_empty()
+        tab.reload()
+    assert site.served[0].engine.load().running == 2
+    for tab in page, other:
+        until_done(tab)
+    assert turns_of(page)[1]["run"] != turns_of(other)[1]["run"]
+    texts = [turns_of(tab)[1]["text"] for tab in (page, other)]
+    assert texts == [told(page, site, max_tokens=120, temperature=0)["choices"][0]["message"]["content"]] * 2
 
 
 def test_a_place_in_line_is_shown(visit, site):
@@ -249,77 +277,10 @@ def test_who_answers_can_be_chosen(visit, arena):
     ask(page)
     until_done(page)
     expect(page.locator(".turn.answer .who")).to_have_text(SHADOW)
-
-
-def test_a_conversation_that_is_left_is_kept_as_it_is(visit, site, page):
-    page.get_by_role("button", name="Historique").click()
-    page.get_by_role("checkbox").check()
-    page.locator("#history .solid").click()
-    set_length(page, 400, temperature=0)
-    ask(page)
-    expect(last_answer(page)).not_to_be_empty()
-    page.get_by_role("button", name="Nouvelle conversation").click()
-    expect(page.locator("#welcome")).to_be_visible()
-    page.get_by_role("button", name="Historique").click()
-    page.locator(".kept-open").click()
-    until_done(page)
-    expect(page.locator(".about").last).to_contain_text("arrêtée")
-    assert last_answer(page).inner_text()
-
-
-def test_history_is_kept_only_if_wanted_and_deleted_when_asked(visit, site, page):
-    set_length(page, 5)
-    ask(page, "Première question")
-    until_done(page)
-    assert page.evaluate("localStorage.length") == 0
-    page.get_by_role("button", name="Historique").click()
-    page.get_by_role("checkbox").check()
-    expect(page.locator("#kept .kept-open span")).to_have_text("Première question")  # the one that is there
-    page.locator("#history .solid").click()
-    page.get_by_role("button", name="Nouvelle conversation").click()
-    ask(page, "Seconde question")
-    until_done(page)
-    page.get_by_role("button", name="Historique").click()
-    expect(page.locator("#kept .kept-open span")).to_have_text(["Seconde question", "Première question"])
-    page.get_by_role("button", name="Première question", exact=False).first.click()
-    expect(page.locator(".turn.question .text")).to_have_text("Première question")
-    page.get_by_role("button", name="Historique").click()
-    page.get_by_role("button", name="Supprimer « Première question »").click()
-    expect(page.locator("#kept li")).to_have_count(1)
-    page.get_by_role("checkbox").click()
-    page.locator("#confirm-yes").click()
-    expect(page.get_by_role("checkbox")).not_to_be_checked()
-    assert page.evaluate("localStorage.length") == 0
-
-
-def test_a_browser_without_room_says_so(visit, site, page):
-    page.evaluate(
-        "sessionStorage.setItem('filled', 'x'.repeat(5_242_880 - 500))"
-    )  # Chromium gives ten million bytes
-    set_length(page, 40, temperature=0)
-    ask(page, QUESTION * 40)
-    until_done(page)
-    expect(page.locator("#room")).to_contain_text("n’a plus de place")
-    page.evaluate("sessionStorage.removeItem('filled')")
-    page.get_by_role("button", name="Nouvelle conversation").click()
-    expect(page.locator("#room")).to_be_empty()
-
-
-def test_export(visit, site, page):
-    set_length(page, 5, seed=3)
-    ask(page)
-    until_done(page)
-    page.get_by_role("button", name="Exporter").click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="JSON").click()
-    made = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
-    assert [turn["role"] for turn in made["turns"]] == ["user", "assistant"]
-    assert made["turns"][1]["digest"] == site.served[0].digest
-    assert made["turns"][1]["settings"]["seed"] == 3
-    page.get_by_role("button", name="Exporter").click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Markdown").click()
-    assert QUESTION in Path(download.value.path()).read_text(encoding="utf-8")
+    page.reload()
+    expect(page.get_by_role("combobox")).to_have_value(SHADOW)
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.locator("[data-model]:visible .colophon")).to_contain_text(SHADOW.split("-")[0])
 
 
 @pytest.mark.parametrize(("dark", "phone"), [(False, False), (True, True)], ids=["light desktop", "dark phone"])

@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 SHOW = """([where, sources]) => import(where).then(({ show }) => sources.map((source) => {
   const element = document.createElement("div");
   show(element, source);
-  return element.innerHTML;
+  return element.innerHTML.replaceAll(' dir="auto"', "");
 }))"""
 GROW = """([where, source]) => import(where).then(({ show }) => {
   const grown = document.createElement("div");
@@ -26,7 +26,7 @@ INSPECT = """([where, sources]) => import(where).then(({ show }) => sources.flat
 }))"""
 TEXT = {"p", "br", "strong", "em", "s", "code", "pre", "blockquote", "h4", "h5", "h6", "hr", "a", "ul", "ol", "li"}
 TAGS = TEXT | {"div", "span", "button", "table", "thead", "tbody", "tr", "th", "td"}
-ATTRIBUTES = {"class", "href", "rel", "target", "type", "tabindex", "role", "aria-label", "scope", "start"}
+ATTRIBUTES = {"class", "href", "rel", "target", "type", "tabindex", "role", "aria-label", "scope", "start", "dir"}
 MARKS = [
     "*",
     "**",
@@ -107,6 +107,21 @@ def shown(page: Page, source: str) -> str:
 )
 def test_what_is_written_is_what_is_shown(visit, page, source, html):
     assert shown(page, source) == html
+
+
+def test_each_block_is_read_the_way_it_is_written(visit, page):
+    sides = page.evaluate(
+        """([where, source]) => import(where).then(({ show }) => {
+          const element = document.createElement("div");
+          document.body.append(element);
+          show(element, source);
+          const sides = [...element.children].map((block) => getComputedStyle(block).direction);
+          element.remove();
+          return sides;
+        })""",
+        [where(page), "un **mot**\n\nكلمة **word**\n\n- واحد\n- two\n\n> اقتباس\n\n```\nواحد\n```"],
+    )
+    assert sides == ["ltr", "rtl", "rtl", "rtl", "ltr"]
 
 
 def test_links_lead_out_and_say_nothing_of_where_they_were(visit, page):

@@ -3,6 +3,7 @@
 //
 // Others add to the page by listening: when an answer is complete, or a complete one is shown again, `document` gets
 // the event "fonderie:answer" with {turn, index, conversation, slot, element}; `slot` is an empty element below it.
+// Who changes a turn says so by the event "fonderie:judged".
 
 import { Failure, ask, follow, stop } from "./asking.js";
 import { DOUBLE_CLICK_MS, fit, question, sendOnEnter } from "./composer.js";
@@ -24,7 +25,12 @@ let savedAt = 0;
 
 function save() {
   savedAt = Date.now();
-  by("room").textContent = kept.keep(conversation, settings) ? "" : problem("storage_full");
+  const hasRoom = [saveTab(), kept.keepInHistory(conversation)].every(Boolean);
+  by("room").textContent = hasRoom ? "" : problem("storage_full");
+}
+
+function saveTab() {
+  return kept.keepInTab(conversation, { settings, model: by("model").value });
 }
 
 // --- what is seen -------------------------------------------------------------------------------------------------
@@ -40,12 +46,14 @@ function toEnd() {
 /** Show the conversation anew. */
 function draw() {
   const views = conversation.turns.map((turn, index) => {
-    if (turn.role === "user") return { element: turns.question(turn, (text) => edit(index, text)) };
-    return turns.answer(turn, retry);
+    if (turn.role === "assistant") return turns.answer(turn, retry);
+    const wentOn = conversation.turns.length > index + 2;
+    return { element: turns.question(turn, (text) => edit(index, text), wentOn) };
   });
   by("turns").replaceChildren(...views.map((view) => view.element));
   const begun = conversation.turns.length > 0;
   by("welcome").hidden = begun;
+  by("title").hidden = !begun;
   by("turns").hidden = !begun;
   by("new").hidden = !begun;
   by("export-open").hidden = !begun;
@@ -160,6 +168,7 @@ function leave() {
 }
 
 function submit(text) {
+  kept.part(conversation);
   conversation.turns.push({ role: "user", text });
   answer();
 }
@@ -172,6 +181,7 @@ function edit(index, text) {
 
 /** Another answer to the last question: with another seed, or it would be the same. */
 function retry() {
+  kept.part(conversation);
   conversation.turns.length = conversation.turns.findLastIndex((turn) => turn.role === "user") + 1;
   answer({ ...settings, seed: null });
   by("question").focus();
@@ -179,9 +189,12 @@ function retry() {
 
 /** Show another conversation; this one is kept as it is, where it is kept at all. */
 function turnTo(other, keepThis = true) {
+  if (running && other.id === conversation.id) return; // what is written here is ahead of what is kept
   leave();
   if (keepThis) save();
+  kept.opened(other);
   conversation = other;
+  choose(other.turns.findLast((turn) => turn.role === "assistant")?.model);
   goOn();
   save();
   by("question").focus();
@@ -223,10 +236,18 @@ by("composer").addEventListener("submit", (event) => {
   submit(text);
 });
 
-by("model").addEventListener("change", () => {
+/** Have a model answer from now on, if it is one of those that are served; else the one that does. */
+function choose(model) {
+  const chosen = by("model");
+  if ([...(chosen.options ?? [])].some((option) => option.value === model)) chosen.value = model;
   for (const section of document.querySelectorAll("[data-model]")) {
-    section.hidden = section.dataset.model !== by("model").value;
+    section.hidden = section.dataset.model !== chosen.value;
   }
+}
+
+by("model").addEventListener("change", (event) => {
+  choose(event.target.value);
+  save();
 });
 
 for (const example of document.querySelectorAll(".example")) {
@@ -254,7 +275,9 @@ by("to-end").addEventListener("click", toEnd);
 document.addEventListener("scroll", () => {
   by("to-end").hidden = nearEnd() || !conversation.turns.length;
 }, { passive: true });
-addEventListener("pagehide", save);
+document.addEventListener("fonderie:judged", save);
+addEventListener("pagehide", saveTab);
 
 fit();
+choose(restored?.model);
 goOn();

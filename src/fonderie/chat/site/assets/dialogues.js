@@ -3,7 +3,7 @@
 
 import * as kept from "./conversation.js";
 import { by, h } from "./dom.js";
-import { t } from "./words.js";
+import { locale, t } from "./words.js";
 
 const DEFAULTS = { temperature: 0.7, max_tokens: 1000, seed: null };
 
@@ -102,7 +102,7 @@ function item(one, { open, forgotten, fill }) {
     "button",
     { type: "button", class: "kept-open" },
     h("span", {}, name),
-    h("time", { datetime: one.begun }, when.toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" })),
+    h("time", { datetime: one.begun }, when.toLocaleDateString(locale, { dateStyle: "medium" })),
   );
   opener.addEventListener("click", () => {
     by("history").close();

@@ -1,6 +1,8 @@
 // Making elements. Nothing here or elsewhere reads HTML from a text: what anybody wrote becomes text nodes, so that
 // it cannot become anything else.
 
+import { t } from "./words.js";
+
 /** An element with attributes and children; `on…` attributes are listeners, null and false ones are left out. */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -30,8 +32,22 @@ export function announce(text) {
   });
 }
 
+/** A button that puts what `text()` gives on the clipboard, and says that it did, or could not. */
+export function copier(text) {
+  const button = h("button", { type: "button", class: "quiet" }, t("chat.copy"));
+  button.addEventListener("click", async () => {
+    const said = t((await copy(text())) ? "chat.copied" : "chat.not_copied");
+    button.textContent = said;
+    announce(said);
+    setTimeout(() => {
+      button.textContent = t("chat.copy");
+    }, 2000);
+  });
+  return button;
+}
+
 /** Put a text on the clipboard; false where the browser does not allow it. */
-export async function copy(text) {
+async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

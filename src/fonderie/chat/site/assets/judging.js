@@ -62,6 +62,7 @@ function opinion(answer, value, { draw, panel, button }) {
       await post("/chat/thumbs", thumbOf(answer, which, form));
       if (which === 0) delete answer.turn.judged;
       else answer.turn.judged = which;
+      document.dispatchEvent(new CustomEvent("fonderie:judged"));
       announce(t(which === 0 ? "judging.removed" : "judging.kept"));
       close();
     } catch (error) {

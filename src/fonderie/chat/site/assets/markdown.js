@@ -4,7 +4,7 @@
 // A line break is kept as one. While an answer grows, only the blocks that changed are made anew, so that what has
 // been read stays where it is, and a selection survives.
 
-import { copy, h } from "./dom.js";
+import { copier, h } from "./dom.js";
 import { t } from "./words.js";
 
 const DEPTH = 12; // of quotations, lists and emphasis inside each other; deeper is shown as it is written
@@ -23,6 +23,7 @@ export function show(container, source) {
     const key = block.kind + block.key;
     if (there[index]?.source === key) return;
     const made = build(block, 0);
+    if (block.kind !== "code") made.dir = "auto"; // whichever way it is written
     made.source = key;
     if (there[index]) there[index].replaceWith(made);
     else container.append(made);
@@ -163,14 +164,10 @@ function tight(lines, depth) {
 }
 
 function code(block) {
-  const button = h("button", { type: "button", class: "quiet" }, t("chat.copy"));
-  button.addEventListener("click", async () => {
-    if (await copy(block.code)) button.textContent = t("chat.copied");
-  });
   return h(
     "div",
     { class: "code" },
-    h("div", { class: "code-head" }, h("span", {}, block.language), button),
+    h("div", { class: "code-head" }, h("span", {}, block.language), copier(() => block.code)),
     h("pre", { tabindex: "0", role: "region", "aria-label": t("chat.code") }, h("code", {}, block.code)),
   );
 }

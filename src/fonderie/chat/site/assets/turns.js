@@ -1,16 +1,20 @@
 // Turns of a conversation as elements of the page.
 
-import { copy, h } from "./dom.js";
+import { ending } from "./conversation.js";
+import { copier, h } from "./dom.js";
 import { show } from "./markdown.js";
-import { count, language, problem, t } from "./words.js";
+import { count, inAbout, language, problem, t } from "./words.js";
 
-/** A question: what the person wrote, as written. `edited(text)` is called with what they change it to. */
-export function question(turn, edited) {
-  const text = h("div", { class: "text" }, turn.text);
+/**
+ * A question: what the person wrote, as written. `edited(text)` is called with what they change it to; if the
+ * conversation went on after its answer, the form says that this will be lost.
+ */
+export function question(turn, edited, wentOn) {
+  const text = h("div", { class: "text", dir: "auto" }, turn.text);
   const tools = h("div", { class: "turn-tools" });
   const element = h("li", { class: "turn question" }, h("h3", { class: "who" }, t("chat.you")), text, tools);
   const edit = tool("chat.edit", () => {
-    const field = h("textarea", { class: "edit", rows: "3", "aria-label": t("chat.question") });
+    const field = h("textarea", { class: "edit", rows: "3", dir: "auto", "aria-label": t("chat.question") });
     field.value = turn.text;
     const back = () => {
       form.replaceWith(text);
@@ -27,6 +31,7 @@ export function question(turn, edited) {
         onkeydown: (event) => event.key === "Escape" && back(),
       },
       field,
+      wentOn ? h("p", { class: "hint" }, t("chat.edit_hint")) : null,
       h("p", { class: "buttons" }, tool("common.cancel", back), h("button", { type: "submit", class: "solid" }, t("chat.save"))),
     );
     text.replaceWith(form);
@@ -49,7 +54,8 @@ export function answer(turn, retry) {
   const again = tool("chat.retry", retry);
   again.dataset.whileRunning = "off";
   again.classList.add("retry");
-  const tools = h("div", { class: "turn-tools", hidden: true }, copier(() => turn.text), again);
+  const copies = copier(() => turn.text);
+  const tools = h("div", { class: "turn-tools", hidden: true }, copies, again);
   const slot = h("div", { class: "judging" });
   const who = h("h3", { class: "who" }, turn.model);
   const foot = h("div", { class: "turn-foot" }, tools, slot, about);
@@ -88,6 +94,7 @@ export function answer(turn, retry) {
         state.append(h("span", { class: "advice" }, notice[language] ?? notice.en ?? ""));
       }
       tools.hidden = false;
+      copies.hidden = !turn.text;
       who.textContent = turn.model;
       about.textContent = described(turn);
     },
@@ -98,14 +105,13 @@ export function answer(turn, retry) {
 }
 
 function told(error) {
-  const words = error.messages?.[language] ?? problem(error.code);
-  return error.retryAfterSeconds ? `${words} (${error.retryAfterSeconds} s)` : words;
+  return (error.messages?.[language] ?? problem(error.code)) + inAbout(error.retryAfterSeconds ?? null);
 }
 
 function described(turn) {
+  if (turn.error && !turn.text) return "";
   const parts = [];
-  const reason = turn.end?.reason;
-  if (["length", "stopped", "left", "content_filter"].includes(reason)) parts.push(t(`chat.reason.${reason}`));
+  if (!turn.error && ending(turn)) parts.push(ending(turn));
   if (turn.end?.answer_tokens !== undefined) parts.push(count("chat.tokens", turn.end.answer_tokens));
   if (turn.settings) parts.push(t("chat.seed", { seed: turn.settings.seed }));
   return parts.join(" · ");
@@ -113,15 +119,4 @@ function described(turn) {
 
 function tool(key, act) {
   return h("button", { type: "button", class: "quiet", onclick: act }, t(key));
-}
-
-function copier(text) {
-  const button = tool("chat.copy", async () => {
-    if (!(await copy(text()))) return;
-    button.textContent = t("chat.copied");
-    setTimeout(() => {
-      button.textContent = t("chat.copy");
-    }, 2000);
-  });
-  return button;
 }

@@ -2,6 +2,9 @@
 
 export const language = document.documentElement.lang;
 
+/** For dates: how they are written where the browser is from, if its language is the page's. */
+export const locale = navigator.languages.find((one) => one.split("-")[0] === language) ?? language;
+
 const texts = await (await fetch(document.documentElement.dataset.words)).json();
 const plurals = new Intl.PluralRules(language);
 
