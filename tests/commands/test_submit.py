@@ -8,7 +8,7 @@ import pytest
 from fonderie.cli import main
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-ASKED = ["run", str(RECIPES / "demo.toml"), "--on", "slurm"]
+ASKED = ["run", str(RECIPES / "demo.toml"), "--on", "slurm", "--set", "base.batch=8"]
 PROFILE = ["--profile", str(RECIPES / "slurm/jean-zay.toml")]
 
 
@@ -23,6 +23,9 @@ def test_check_prints_the_scripts_and_makes_nothing(
     assert main([*ASKED, *PROFILE, "--check"]) == 0
     assert "# runs: " in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+    # Eight processes for four sequences would have been found out by a job, after its time in the queue.
+    assert main([*ASKED[:-1], "base.batch=4", *PROFILE, "--check"]) == 2
+    assert "[base] phase 'main' has steps of 4 sequences, too few for 8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -52,5 +52,5 @@ def test_what_can_be_is_not_refused() -> None:
 def test_of_a_recipe_the_call_is_named() -> None:
     calls = load_recipe(RECIPES / "lucie.toml", [], find_step).calls.values()
     check_layouts(calls, Machine(processes=512, tensor_parallel=4))
-    with pytest.raises(UsageError, match=r"\[base\] phase 'extension' has steps of 128 sequences"):
+    with pytest.raises(UsageError, match=r"\[base\] phase 'main' has steps of 256 sequences"):
         check_layouts(calls, Machine(processes=512))
