@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fonderie.model.config import RopeScaling
+from fonderie.model.numerics import settle_compiler
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
@@ -99,7 +100,10 @@ def _accelerated(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Any, wind
         from torch.nn.attention.flex_attention import flex_attention
 
         # Compiled or it would hold all scores; inside a compiled block it is compiled with the rest.
-        attend = flex_attention if torch.compiler.is_compiling() else torch.compile(flex_attention, dynamic=False)
+        attend: Any = flex_attention
+        if not torch.compiler.is_compiling():
+            settle_compiler()
+            attend = torch.compile(flex_attention, dynamic=False)
         y_BHTD: Tensor = attend(q_BHTD, k_BKSD, v_BKSD, block_mask=mask, enable_gqa=True)
         return y_BHTD
     if window is None and S == T:

@@ -33,9 +33,15 @@ def settle(threads: int, *, deterministic: bool = True, portable: bool = False) 
     if portable:
         _refuse_other_kernels()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
+    # use_deterministic_algorithms imports the compiler: 2 s of every process, and most of them compile nothing.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
     # Deterministic mode also fills every fresh tensor with NaN, to expose reads of unset memory: 2 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def settle_compiler() -> None:
+    """Make the compiler choose its kernels as `settle` wished: before anything is compiled."""
+    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
 
 
 def _keep_freed_memory() -> None:

@@ -282,4 +282,8 @@ class RMSNorm(nn.Module):
 
 def _linear(inputs: int, outputs: int, bias: bool = False) -> nn.Linear:
     linear = nn.Linear(inputs, outputs, bias=bias, device="meta")
-    return linear.to_empty(device=torch.get_default_device())
+    # As Module.to_empty would, without the half second in which it imports sympy.
+    linear.weight = nn.Parameter(torch.empty(outputs, inputs))
+    if bias:
+        linear.bias = nn.Parameter(torch.empty(outputs))
+    return linear
