@@ -119,6 +119,20 @@ def test_few_people_get_wider_intervals():
     assert wider.worst_rank >= first.worst_rank
 
 
+def test_of_too_few_people_nothing_is_sure():
+    """Four hundred draws of six people do not reach as far out as an interval of 95 % would."""
+    for people, is_sure in ((1, False), (2, False), (6, False), (7, True)):
+        made = [replace(match, session=match.session % people) for match in synthetic(300, [1.0, -1.0], seed=8)]
+        found = ranking(made)
+        assert [standing.score for standing in found.standings] == pytest.approx(
+            [CENTRE + SCALE * 1.0, CENTRE - SCALE * 1.0], abs=60
+        )
+        assert {standing.tier for standing in found.standings} == ({1, 2} if is_sure else {1})
+        assert all((standing.low is not None) == is_sure for standing in found.standings)
+        assert [standing.best_rank for standing in found.standings] == ([1, 2] if is_sure else [1, 1])
+        assert bool(found.style) == is_sure
+
+
 def test_who_never_won_or_never_lost_has_no_score():
     made = synthetic(200, [0.2, 0.0, -0.2], seed=5)
     made += votes(*"aaaa", a="champion", b="m00") + votes(*"bbb", a="loser", b="m01")
@@ -179,6 +193,75 @@ def test_any_votes_give_finite_scores_at_the_maximum(rows):
         assert standing.low is None or standing.high is None or standing.low <= standing.high
         if rank > 1:
             assert standing.score <= found.standings[rank - 2].score
+
+
+def test_no_other_strengths_make_the_votes_likelier():
+    """The likelihood as the reference writes it, in plain Python: any step away from what was found lowers it."""
+    made = synthetic(250, [0.6, 0.2, -0.3, -0.5], seed=11, sessions=25, taste=0.4, swayed=(0.6, 0.1, 0.3, 0.0))
+    spread = [math.sqrt(sum(match.style[k] ** 2 for match in made) / len(made)) for k in range(len(STYLE))]
+    won = {"a": 1.0, "b": 0.0, "both_good": 0.5, "both_bad": 0.5}
+
+    def unlikely(points: dict[str, float]) -> float:
+        gamma = [points[name] / SCALE for name in STYLE]
+        total = sum(value**2 for value in gamma) / 2  # the prior of style
+        for match in made:
+            z = (points[match.a] - points[match.b]) / SCALE
+            z += sum(g * x / s for g, x, s in zip(gamma, match.style, spread, strict=True))
+            total += won[match.outcome] * math.log1p(math.exp(-z)) + (1 - won[match.outcome]) * math.log1p(
+                math.exp(z)
+            )
+        return total
+
+    found = ranking(made, bootstraps=100)
+    at = {**scores(found), **{effect.name: effect.points for effect in found.style}}
+    best = unlikely(at)
+    for name, points in at.items():
+        for step in (-0.5, 0.5):
+            assert unlikely({**at, name: points + step}) > best
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abcdef"), st.sampled_from("abcdef"), st.sampled_from(["a", "b", "both_bad"])
+        ).filter(lambda row: row[0] != row[1]),
+        max_size=14,
+    )
+)
+def test_who_is_placed_is_the_largest_group_that_beats_each_other(rows):
+    """By sets that are walked, not by matrices: wins and ties are ways from one to another."""
+    made = [Match(a, b, outcome, number) for number, (a, b, outcome) in enumerate(rows)]
+    beaten = {key: set() for match in made for key in (match.a, match.b)}
+    for match in made:
+        for winner, loser, unless in ((match.a, match.b, "b"), (match.b, match.a, "a")):
+            if match.outcome != unless:
+                beaten[winner].add(loser)
+
+    def below(key: str) -> set[str]:
+        seen, left = {key}, [key]
+        while left:
+            fresh = beaten[left.pop()] - seen
+            seen |= fresh
+            left += fresh
+        return seen
+
+    groups = [{other for other in below(key) if key in below(other)} for key in beaten]
+    largest = max(map(len, groups), default=0)
+    found = ranking(made, bootstraps=1)
+    placed = {standing.key for standing in found.standings}
+    assert placed in (groups if largest > 1 else [set()])
+    assert len(placed) == (largest if largest > 1 else 0)
+    for one in found.apart:
+        lost = any(one.key in losers for losers in beaten.values())
+        assert one.why == ("never_won" if not beaten[one.key] else "not_linked" if lost else "never_lost")
+
+
+def test_ties_alone_put_everybody_on_one_place():
+    found = ranking(votes(*["both_bad", "both_good"] * 3))
+    assert [(one.score, one.low, one.high, one.tier) for one in found.standings] == [(CENTRE, None, None, 1)] * 2
+    assert [(one.best_rank, one.worst_rank) for one in found.standings] == [(1, 2)] * 2
+    assert ranking(votes("a", a="one", b="one"), bootstraps=1).standings == ()
 
 
 def test_style_counts_what_is_written_and_not_what_is_code():

@@ -327,10 +327,19 @@ def _tail(sessions: int) -> float:
     return _Z.cdf(-math.sqrt(sessions / freedom) * t)
 
 
+def _cut(draws: int, tail: float) -> int:
+    """How many draws are cut off on either side: the k-th smallest of B has a share of k / (B + 1) below it.
+
+    0 where so many draws do not reach as far out, for there are too few sessions: then nothing is sure.
+    """
+    return int(tail * (draws + 1))
+
+
 def _bounds(drawn_B: Floats, tail: float) -> tuple[float, float]:
     """The interval of some draws; a draw that says nothing might have said anything."""
-    # The k-th smallest of B draws has a share of k / (B + 1) below it.
-    out = max(int(tail * (len(drawn_B) + 1)) - 1, 0)
+    out = _cut(len(drawn_B), tail) - 1
+    if out < 0:
+        return -math.inf, math.inf
     low = np.sort(np.where(np.isnan(drawn_B), -np.inf, drawn_B))[out]
     high = np.sort(np.where(np.isnan(drawn_B), np.inf, drawn_B))[-1 - out]
     return float(low), float(high)
@@ -339,9 +348,8 @@ def _bounds(drawn_B: Floats, tail: float) -> tuple[float, float]:
 def _standings(
     keys: list[str], strength_M: Floats, drawn_BM: Floats, tallies: dict[str, Tally], tail: float
 ) -> tuple[Standing, ...]:
-    surely_MM = np.array(
-        [[(drawn_BM[:, i] > drawn_BM[:, j]).mean() >= 1 - tail for j in range(len(keys))] for i in range(len(keys))]
-    )
+    wins_MM = np.array([(drawn_BM[:, i, None] > drawn_BM).mean(axis=0) for i in range(len(keys))])
+    surely_MM = (wins_MM >= 1 - tail) & (_cut(len(drawn_BM), tail) > 0)
     found: list[Standing] = []
     leader, tier = -1, 0
     for i in np.argsort(-strength_M, kind="stable"):
@@ -365,7 +373,7 @@ def _standings(
 
 def _style_effects(style_K: Floats, drawn_BK: Floats, tail: float) -> tuple[StyleEffect, ...]:
     known_BK = drawn_BK[~np.isnan(drawn_BK).any(axis=1)]
-    if not len(known_BK):
+    if _cut(len(known_BK), tail) == 0:
         return ()
     bounds = [_bounds(known_BK[:, k], tail) for k in range(len(STYLE))]
     return tuple(
