@@ -17,7 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.personal_sentences import SEED, cases, judge
+from benchmarks.personal_sentences import SEED, Case, cases, judge
+from benchmarks.personal_strangers import strangers
 from benchmarks.settle import settle
 
 from fonderie.corpus.personal.find import find
@@ -59,6 +60,17 @@ HOSTILE = (
         "ghp_a1",
     ),
     *("12 rue a ", "1 rue ", "plaque 1A ", "é", "réf 1", "carte 4111111111111111 ", "1" * 20 + " ", "a-", "\n"),
+    *(
+        "--token ",
+        "--a",
+        "x://a:",
+        "x://a:b",
+        "token: Bearer ",
+        "n° n° 06 12 34 56 78 ",
+        "registre 732829320 ",
+        "(33)",
+        "SG.",
+    ),
 )
 """What is repeated to make a line that a careless pattern reads again and again."""
 
@@ -122,13 +134,13 @@ def against_datatrove(corpora: Path, rounds: int) -> None:
 
 
 def quality(seeds: tuple[int, ...] = (SEED, 1, 2)) -> None:
-    """Print recall and precision per kind, for each seed of the generated cases."""
-    for seed in seeds:
-        made = cases(seed)
+    """Print recall and precision per kind, for each seed of the generated cases, and for a stranger's sentences."""
+    lists: list[tuple[str, list[Case]]] = [(f"seed {seed}", cases(seed)) for seed in seeds]
+    for name, made in [*lists, ("a stranger's", strangers())]:
         tallies, _ = judge(made, lambda data: find(data, KINDS))
         planted = sum(case.value is not None for case in made)
-        print(f"seed {seed}: {planted:,} planted, {len(made) - planted:,} look-alikes")
-        for kind in KINDS:
+        print(f"{name}: {planted:,} planted, {len(made) - planted:,} look-alikes")
+        for kind in (kind for kind in KINDS if kind in tallies):
             tally = tallies[kind]
             checked = "" if kind in VALIDATED else "  (form only)"
             figures = f"recall {tally.recall:.4f}  precision {tally.precision:.4f}"

@@ -95,7 +95,7 @@ def email(rng: random.Random) -> str:
 
 def ipv4(rng: random.Random) -> str:
     """Four octets, one of them at least of two digits."""
-    octets = [rng.randint(1, 255), rng.randint(0, 255), rng.randint(0, 255), rng.randint(10, 255)]
+    octets = [rng.randint(1, 223), rng.randint(0, 255), rng.randint(0, 255), rng.randint(10, 255)]
     return ".".join(map(str, octets))
 
 

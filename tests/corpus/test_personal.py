@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from benchmarks.corpus_pii import HOSTILE, texts
 from benchmarks.personal_sentences import Case, Tally, cases, judge
+from benchmarks.personal_strangers import strangers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,14 @@ def test_recall_and_precision(kind: Kind, judged: tuple[list[Case], dict[str, Ta
     tally = judged[1][kind]
     assert tally.recall >= 0.99
     assert tally.precision >= 0.99
+
+
+def test_recall_and_precision_on_the_sentences_of_a_stranger() -> None:
+    tallies, errors = judge(strangers(), lambda data: find(data, VALIDATED))
+    assert set(VALIDATED) == {kind for kind, tally in tallies.items() if tally.planted}
+    for kind in VALIDATED:
+        assert tallies[kind].recall >= 0.99, (kind, errors)
+        assert tallies[kind].precision >= 0.99, (kind, errors)
 
 
 def test_a_blind_recogniser_and_a_greedy_one_would_fail() -> None:
@@ -85,6 +94,15 @@ def test_codes_and_novels_hold_less_than_one_in_a_thousand(real_corpora: Path) -
         ("git@github.com:a/b et photo@2x.png", []),
         ("0612345678@example.fr", [("email", "0612345678@example.fr")]),
         ('password = "Tr0ub4dor&3"', []),
+        ("RCS Paris 732 829 320, capital de 732 829 320 euros", [("siren", "732 829 320")]),
+        ("SIREN\u00a0: 732 829 320, soit 732 829 320,50", [("siren", "732 829 320")]),
+        ("tel:0612345678, commandes au 06.12.34.56.78", [("phone", "0612345678"), ("phone", "06.12.34.56.78")]),
+        ("commande n°\u00a006 12 34 56 78, l’article 1.2.13.4", []),
+        ("ticket 8123 : 10.2.3.40, netmask 255.255.255.0", [("ipv4", "10.2.3.40")]),
+        ("versions 1.2.3.40 et 1.2.3.41", []),
+        ("https://u:s3cret@host.fr/, http://a:b/c@d", [("key", "s3cret")]),
+        ("author = 9f86d081884c7d659a2feaa0c55ad015", []),
+        ("apiKey = 9f86d081884c7d659a2feaa0c55ad015", [("key", "9f86d081884c7d659a2feaa0c55ad015")]),
     ],
 )
 def test_examples(text: str, expected: list[tuple[str, str]]) -> None:

@@ -40,7 +40,7 @@ class RedactParameters(Parameters):
 
 @step(
     "corpus.redact",
-    version=2,
+    version=3,
     parameters=RedactParameters,
     produces="documents",
     inputs={"documents": Port("documents", many=True)},

@@ -4,7 +4,7 @@ import numpy as np
 
 from fonderie.corpus.personal.bytes import ends, is_digit, is_letter, is_word
 from fonderie.corpus.personal.compiled import Bytes, compiled
-from fonderie.corpus.personal.words import OTHER, label_before
+from fonderie.corpus.personal.words import DOTTED, label_before
 
 _WORD = np.packbits([chr(point).isalnum() or point == 95 for point in range(1 << 16)], bitorder="little")
 """What `\\w` matches in Python, a bit a code point; names of mailboxes and of hosts may have accents (RFC 6531)."""
@@ -62,6 +62,14 @@ def local_start(text: Bytes, at: int) -> int:
         return at  # longer than any mailbox's name
     while start < at and text[start] == 46:
         start += 1
+    # O'Brien: of one letter before an apostrophe, the rest may be the name.
+    if (
+        start > 1
+        and text[start - 1] == 39
+        and text[start - 2] | 32 == 111
+        and not (start > 2 and is_word(text[start - 3]))
+    ):
+        start -= 2
     # A repository's address (git@host:path) is not a person's.
     if at - start == 3 and text[start] == 103 and text[start + 1] == 105 and text[start + 2] == 116:
         return at
@@ -80,9 +88,16 @@ def domain_end(text: Bytes, at: int) -> int:
     end = 0
     for label in range(_MOST_LABELS + 1):
         start, letters, length, ending = at, True, 0, 0
+        # A domain of another script, in ASCII: xn--p1ai.
+        puny = (
+            at + 4 < text.size
+            and text[at] | 32 == 120
+            and text[at + 1] | 32 == 110
+            and text[at + 2] == text[at + 3] == 45
+        )
         while at < text.size and length <= _LABEL_LONGEST:
             point, size = _code_point(text, at)
-            if not _in_name(point) and point != 45:
+            if (not _in_name(point) and point != 45) or (point == 95 and _ends_emphasis(text, at)):
                 break
             letters = letters and point not in (45, 95) and not is_digit(point)
             ending = ending << 8 | (point | 32) & 255 if length < 8 else 0
@@ -91,7 +106,7 @@ def domain_end(text: Bytes, at: int) -> int:
         if at == start or length > _LABEL_LONGEST:
             break
         # A later label may yet follow; the last that can be a top-level domain counts.
-        if label and letters and 2 <= length <= _TLD_LONGEST and not _is_file(ending):
+        if label and (letters or puny) and 2 <= length <= _TLD_LONGEST and not _is_file(ending):
             end = at
         elif label:
             end = 0 if not (at + 1 < text.size and text[at] == 46) else end
@@ -99,6 +114,14 @@ def domain_end(text: Bytes, at: int) -> int:
             break
         at += 1
     return end
+
+
+@compiled
+def _ends_emphasis(text: Bytes, at: int) -> bool:
+    # _anne@example.org_ in Markdown: no label of a host ends so.
+    while at < text.size and text[at] == 95:
+        at += 1
+    return at >= text.size or not (is_word(text[at]) or text[at] in (45, 46) or text[at] >= 0x80)
 
 
 @compiled
@@ -126,7 +149,8 @@ def ipv4_end(text: Bytes, at: int) -> int:
     start, long = at, False
     for part in range(4):
         value, size = _octet(text, at)
-        if size == 0 or (part == 0 and value == 0):
+        # From 224 on no host has an address: groups, reserved ones, and masks (RFC 5771, RFC 1112).
+        if size == 0 or (part == 0 and not 0 < value < 224):
             return 0
         long = long or size > 1
         at += size
@@ -136,8 +160,10 @@ def ipv4_end(text: Bytes, at: int) -> int:
             at += 1
     if not long or not ends(text, at) or (at + 1 < text.size and text[at] == 46 and is_digit(text[at + 1])):
         return 0
-    section = (start > 2 and text[start - 2] == 0xA7) or (start > 3 and text[start - 3] == 0xA7)  # §
-    return 0 if section or label_before(text, start, _WINDOW) & OTHER else at
+    # §, with a space or a no-break space behind or none
+    section = (start > 1 and text[start - 1] == 0xA7) or (start > 2 and text[start - 2] == 0xA7)
+    section = section or (start > 3 and text[start - 3] == 0xA7)
+    return 0 if section or label_before(text, start, _WINDOW) & DOTTED else at
 
 
 @compiled

@@ -21,9 +21,10 @@ from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
 from fonderie.corpus.personal.tables import CARD_ISSUERS, DIGIT, IBAN_COUNTRIES, IBAN_FORMS, LETTER
 from fonderie.corpus.personal.words import CARD, COMPANY, OTHER, label_before
 
-_NEAR, _FAR = 24, 60
+_NEAR, _FAR, _REGISTER = 24, 60, 100
 """Bytes before a number in which its name is looked for: a reference names what it is at once, a card may be named
-earlier in the sentence. Set on the generated cases, see docs/log/0005-personal-data.md."""
+earlier in the sentence (docs/log/0005-personal-data.md), and the register of companies has a long name ("registre
+du commerce et des sociétés de Boulogne-sur-Mer sous le numéro")."""
 
 _NIR_BREAKS = 1 << 1 | 1 << 3 | 1 << 5 | 1 << 7 | 1 << 10 | 1 << 13
 _NIR_GROUPS = 1 << 1 | 1 << 3 | 1 << 5
@@ -84,9 +85,24 @@ def _read_form(text: Bytes, at: int, form: Numbers, length: int, values: Numbers
 
 
 @compiled
+def stands_apart(text: Bytes, at: int) -> bool:
+    """Whether letters that begin here are no part of a word, unless that is "IBAN": IBANFR76…"""
+    if at == 0 or not is_word(text[at - 1]):
+        return True
+    if at < 4 or (at > 4 and is_word(text[at - 5])):
+        return False
+    return (
+        folded(text, at - 4) == 105
+        and folded(text, at - 3) == 98
+        and folded(text, at - 2) == 97
+        and (folded(text, at - 1) == 110)
+    )
+
+
+@compiled
 def iban_end(text: Bytes, at: int, values: Numbers) -> int:
     """IBAN from its first letter: the country's length and form, and ISO 7064 mod 97-10; spaced in any way."""
-    if (at and is_word(text[at - 1])) or not is_letter(text[at + 1]):
+    if not stands_apart(text, at) or not is_letter(text[at + 1]):
         return 0
     row = IBAN_COUNTRIES[(folded(text, at) - 97) * 26 + folded(text, at + 1) - 97]
     if row < 0:
@@ -138,9 +154,9 @@ def card_end(text: Bytes, at: int, count: int, groups: int, values: Numbers, sto
 @compiled
 def _is_card(text: Bytes, at: int, stop: int, size: int, printed: bool, style: int) -> bool:
     if printed:
-        # Columns of numbers of four digits look the same, and go on or began before.
+        # Columns of numbers of four digits look the same, and go on or began before; after "carte" 1227 is a date.
         if style == SPACE and (_digit_beyond(text, stop) or digit_before(text, at)):
-            return False
+            return bool(label_before(text, at, _FAR) & CARD)
         return not label_before(text, at, _NEAR) & OTHER
     if label_before(text, at, _FAR) & CARD:
         return True
@@ -200,15 +216,38 @@ def siret_end(text: Bytes, at: int, count: int, groups: int, values: Numbers, st
 
 @compiled
 def siren_end(text: Bytes, at: int, count: int, groups: int, values: Numbers, stops: Numbers) -> int:
-    """French business: Luhn, and a word before (SIREN, RCS, immatriculée …) or RCS after."""
+    """French business: Luhn, and a word before (SIREN, RCS, immatriculée …) or RCS after; no sum of money."""
     if count < 9 or groups & ((1 << 9) - 1) not in (0, _SIREN_GROUPS) or not ends(text, stops[9]):
         return 0
     if number(values, 0, 9) == 0 or not luhn(values, 9):
         return 0
     stop = int(stops[9])
-    if _rcs_after(text, stop) or label_before(text, at, _FAR) & COMPANY:
+    if _rcs_after(text, stop) or (label_before(text, at, _REGISTER) & COMPANY and not _money_after(text, stop)):
         return stop
     return 0
+
+
+@compiled
+def _money_after(text: Bytes, at: int) -> bool:
+    """Whether what follows makes a number a sum: decimals, €, $, EUR, euros, F, francs, k€, M€."""
+    if at + 1 < text.size and text[at] in (44, 46) and is_digit(text[at + 1]):
+        return True
+    at += separator(text, at) & 7
+    if at < text.size and text[at] in (107, 77):
+        at += 1
+    if at >= text.size:
+        return False
+    if text[at] == 36 or (
+        text[at] == 0xE2 and at + 2 < text.size and text[at + 1] == 0x82 and text[at + 2] == 0xAC
+    ):
+        return True
+    letters = 0
+    while letters < 5 and at + letters < text.size and is_letter(text[at + letters]):
+        letters += 1
+    first, second = folded(text, at), folded(text, at + 1) if letters > 1 else 0
+    return (letters == 1 and text[at] == 70) or (
+        letters > 2 and ((first == 101 and second == 117) or (first == 102 and second == 114))
+    )
 
 
 @compiled

@@ -3,16 +3,14 @@
 from fonderie.corpus.personal.bytes import MIXED, SPACE, digit_before, ends, is_digit, is_word, separator, style_of
 from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
 from fonderie.corpus.personal.tables import TELEPHONE_CODES
-from fonderie.corpus.personal.words import OTHER, label_before
+from fonderie.corpus.personal.words import OTHER, label_beside
 
 _PAIRS = 1 << 2 | 1 << 4 | 1 << 6 | 1 << 8
 _MOBILE_PAIRS = 1 << 4 | 1 << 6 | 1 << 8
 _FOURS = 1 << 2 | 1 << 6
 _SERVICE = 1 << 4 | 1 << 7
 _SERVICE_SPACED = 1 << 1 | _SERVICE
-
-_NEAR, _FAR = 24, 40
-"""Bytes before a number in which a word may say that it is none; pairs of digits are stronger evidence than ten."""
+_MOBILE_HALVES = 1 << 4
 
 _MOST = 16
 _FRANCE, _ITALY = 33, 39
@@ -20,12 +18,16 @@ _FRANCE, _ITALY = 33, 39
 
 @compiled
 def national_end(text: Bytes, at: int, count: int, groups: int, values: Numbers, stops: Numbers) -> int:
-    """Ten digits from 01 to 09 (ARCEP's plan), in pairs or as printed for services, and no column of numbers."""
+    """Ten digits from 01 to 09 (ARCEP's plan), in pairs or as printed for services, and no column of numbers.
+
+    "Commande 06 12 34 56 78" is none, "commandes au 06 12 34 56 78" is: what calls it otherwise stands beside it.
+    """
     groups &= (1 << 10) - 1
     if text[at] != 48 or count < 10 or values[1] == 0 or not ends(text, stops[10]):
         return 0
     service = values[1] == 8 and groups in (_SERVICE, _SERVICE_SPACED)
-    if not service and groups not in (0, _PAIRS, _MOBILE_PAIRS, _FOURS):
+    mobile = values[1] in (6, 7) and groups in (_SERVICE, _MOBILE_HALVES)
+    if not service and not mobile and groups not in (0, _PAIRS, _MOBILE_PAIRS, _FOURS):
         return 0
     stop = int(stops[10])
     gap = separator(text, stop)
@@ -36,13 +38,13 @@ def national_end(text: Bytes, at: int, count: int, groups: int, values: Numbers,
             return 0
         if followed and gap >> 3 != SPACE:
             return 0
-        return 0 if label_before(text, at, _FAR) & OTHER else stop
+        return 0 if label_beside(text, at) & OTHER else stop
     if _pair_before(text, at):
         return 0
     style = style_of(text, groups, 10, stops)
     if style == MIXED or (followed and gap >> 3 == style and not _is_hour(text, after)):
         return 0
-    return 0 if label_before(text, at, _NEAR) & OTHER else stop
+    return 0 if label_beside(text, at) & OTHER else stop
 
 
 @compiled
@@ -123,12 +125,37 @@ def international_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> 
 
 
 @compiled
+def _is_paired(text: Bytes, values: Numbers, stops: Numbers) -> bool:
+    # 33 6 12 34 …, which looks like no sum of money.
+    return values[0] == 3 and values[1] == 3 and separator(text, stops[3]) != 0 and separator(text, stops[5]) != 0
+
+
+@compiled
+def plus_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+    """An international number from its +; with a space behind that only France's in pairs."""
+    gap = separator(text, at + 1)
+    spaced = gap >> 3 == SPACE
+    first = at + 1 + (gap & 7 if spaced else 0)
+    if first >= text.size or not is_digit(text[first]):
+        return 0
+    stop = international_end(text, first, values, stops)
+    return stop if stop and (not spaced or _is_paired(text, values, stops)) else 0
+
+
+@compiled
+def bracket_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
+    """France's number in pairs from the first digit of "(33) 1 23 45 67 89"."""
+    stop = international_end(text, at, values, stops)
+    return stop if stop and _is_paired(text, values, stops) else 0
+
+
+@compiled
 def zeros_end(text: Bytes, at: int, values: Numbers, stops: Numbers) -> int:
     """An international number written with 00."""
     if text[at] != 48 or at + 2 >= text.size or text[at + 1] != 48 or digit_before(text, at):
         return 0
     first = at + 2
     first += separator(text, first) & 7
-    if first >= text.size or not is_digit(text[first]) or label_before(text, at, _FAR) & OTHER:
+    if first >= text.size or not is_digit(text[first]) or label_beside(text, at) & OTHER:
         return 0
     return international_end(text, first, values, stops)

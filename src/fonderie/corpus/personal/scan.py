@@ -14,10 +14,18 @@ from fonderie.corpus.personal.bytes import HYPHEN, SLASH, is_digit, is_letter, i
 from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
 from fonderie.corpus.personal.kinds import KINDS
 from fonderie.corpus.personal.network import domain_end, ipv4_end, ipv6_end, ipv6_start, is_mail_letter, local_start
-from fonderie.corpus.personal.numbers import card_end, iban_end, nir_end, siren_end, siret_end, vat_end
-from fonderie.corpus.personal.phones import international_end, national_end, zeros_end
+from fonderie.corpus.personal.numbers import (
+    card_end,
+    iban_end,
+    nir_end,
+    siren_end,
+    siret_end,
+    stands_apart,
+    vat_end,
+)
+from fonderie.corpus.personal.phones import bracket_end, national_end, plus_end, zeros_end
 from fonderie.corpus.personal.places import address_end, plate_span
-from fonderie.corpus.personal.secrets import SHORTEST, pem_end, secret_span, token_end
+from fonderie.corpus.personal.secrets import SHORTEST, option_span, password_span, pem_end, secret_span, token_span
 
 Scan = Callable[[Bytes, int, Numbers], int]
 
@@ -54,6 +62,11 @@ def _add(spans: Numbers, count: int, kind: int, start: int, stop: int) -> int:
 
 
 @compiled
+def _key_ends(spans: Numbers, count: int, at: int) -> bool:
+    return count > 0 and spans[count - 1, 2] == at and spans[count - 1, 0] == _KEY
+
+
+@compiled
 def _letters_before(text: Bytes, at: int) -> int:
     """Where two letters before a number begin, a space or none between; -1 if they do not."""
     for gap in range(3):
@@ -62,7 +75,7 @@ def _letters_before(text: Bytes, at: int) -> int:
             return -1
         between = gap == 0 or (gap == 1 and text[at - 1] == 32) or (gap == 2 and text[at - 1] == 0xA0)
         if between and is_letter(text[start]) and is_letter(text[start + 1]):
-            return start if start == 0 or not is_word(text[start - 1]) else -1
+            return start if stands_apart(text, start) else -1
     return -1
 
 
@@ -134,6 +147,10 @@ def _at_digit(
             return kind, at, stop
     if digits > 4:
         return 0, 0, 0
+    if wanted >> _PHONE & 1 and _in_brackets(text, at, last):
+        stop = bracket_end(text, at, values, stops)
+        if stop:
+            return _PHONE, at - 1, stop
     if wanted >> _IPV4 & 1 and goes_on and text[last] == 46:
         stop = ipv4_end(text, at)
         if stop:
@@ -150,6 +167,11 @@ def _at_digit(
 
 
 @compiled
+def _in_brackets(text: Bytes, at: int, last: int) -> bool:
+    return last - at == 2 and at > 0 and text[at - 1] == 40 and last < text.size and text[last] == 41
+
+
+@compiled
 def _is_worth(text: Bytes, at: int, last: int, wanted: int) -> bool:
     """Whether digits can be more than a figure in a sentence: more follow, they are many, letters precede."""
     if wanted & _SHORT or last - at >= 6:
@@ -158,7 +180,9 @@ def _is_worth(text: Bytes, at: int, last: int, wanted: int) -> bool:
     after = last + (gap & 7)
     if gap and after < text.size and is_digit(text[after]):
         return True
-    return bool(wanted & _WITH_LETTERS) and last - at >= 2 and _letters_before(text, at) >= 0
+    if wanted & _WITH_LETTERS and last - at >= 2 and _letters_before(text, at) >= 0:
+        return True
+    return _in_brackets(text, at, last)
 
 
 @compiled
@@ -170,18 +194,15 @@ def _at_sign(text: Bytes, at: int, sign: int, wanted: int, values: Numbers, stop
             start = local_start(text, at) if stop else at
             return (_EMAIL, start, stop) if start < at else (0, 0, 0)
     elif sign == _PLUS:
-        if (
-            wanted >> _PHONE & 1
-            and at + 1 < text.size
-            and is_digit(text[at + 1])
-            and not (at and is_word(text[at - 1]))
-        ):
-            stop = international_end(text, at + 1, values, stops)
+        if wanted >> _PHONE & 1 and not (at and is_word(text[at - 1])):
+            stop = plus_end(text, at, values, stops)
             bracket = stop and at and text[at - 1] == 40
             return _PHONE, at - 1 if bracket else at, stop
     elif sign == _DASH:
         if wanted >> _KEY & 1 and at + 1 < text.size and text[at + 1] == 45:
-            return _KEY, at, pem_end(text, at)
+            stop = pem_end(text, at)
+            start, stop = (at, stop) if stop else option_span(text, at)
+            return _KEY, start, stop
     else:
         if sign == _COLON and wanted >> _IPV6 & 1:
             start = ipv6_start(text, at)
@@ -190,6 +211,8 @@ def _at_sign(text: Bytes, at: int, sign: int, wanted: int, values: Numbers, stop
                 return _IPV6, start, stop
         if wanted >> _KEY & 1:
             start, stop = secret_span(text, at)
+            if stop == 0 and sign == _COLON:
+                start, stop = password_span(text, at)
             return _KEY, start, stop
     return 0, 0, 0
 
@@ -225,7 +248,8 @@ def _scan(text: Bytes, wanted: int, spans: Numbers) -> int:
             if at - word >= SHORTEST:
                 count = _end_word(text, word, at, wanted, spans, count)
             word = at + 1
-        if _SIGNS[sign] & wanted:
+        # What ends at an @ is a password, whatever its host.
+        if _SIGNS[sign] & wanted and not (sign == _AT and _key_ends(spans, count, at)):
             kind, start, stop = _at_sign(text, at, sign, wanted, values, stops)
             if stop > at:
                 count = _add(spans, count, kind, start, stop)
@@ -239,9 +263,9 @@ def _scan(text: Bytes, wanted: int, spans: Numbers) -> int:
 def _end_word(text: Bytes, word: int, at: int, wanted: int, spans: Numbers, count: int) -> int:
     """Add the key that the run of letters, digits, - and _ from `word` to `at` is, if it is one."""
     if wanted >> _KEY & 1:
-        stop = token_end(text, word, at)
+        start, stop = token_span(text, word, at)
         if stop:
-            return _add(spans, count, _KEY, word, stop)
+            return _add(spans, count, _KEY, start, stop)
     return count
 
 

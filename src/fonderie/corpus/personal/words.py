@@ -1,17 +1,20 @@
 """Words that decide between readings: what a number is called, the kinds of ways, the names of secrets.
 
 A number with ten digits is a phone number after "tél." and none after "commande n°". The nearest word of the tables
-before a number says what it is; recognisers ask for one where the checksum alone lets chance through.
+before a number says what it is, or the word right beside it where the number's form is evidence already.
+Recognisers ask for one where the checksum alone lets chance through.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from fonderie.corpus.personal.bytes import folded, is_equal
+from fonderie.corpus.personal.bytes import folded, is_digit, is_equal, is_letter, is_upper
 from fonderie.corpus.personal.compiled import Bytes, Numbers, compiled
 
-PHONE, CARD, COMPANY, PLATE, OTHER = 1, 2, 4, 8, 16
+PHONE, CARD, COMPANY, PLATE, OTHER, DOTTED, NUMBER = 1, 2, 4, 8, 16, 32, 64
+"""OTHER names a number that is nobody's; DOTTED, with it, one that is written with dots as an address is; NUMBER
+says that a number follows, and not of what."""
 
 _LABELS: dict[int, str] = {
     PHONE: """
@@ -23,23 +26,29 @@ _LABELS: dict[int, str] = {
         bancaire* kreditkarte* pan cvv cvc
     """,
     COMPANY: """
-        siren* siret* rcs r.c.s kbis tva vat sirene
+        siren* siret* rcs r.c.s kbis tva vat sirene registre* register
     """,
     PLATE: """
-        plaque* plate plates véhicule* vehicle* voiture* registration registered kennzeichen camion* moto motos
-        scooter* automobile* grise
+        plaque* plate plates véhicule* vehicle* voiture* kennzeichen camion* moto motos scooter* automobile* grise
     """,
     COMPANY | PLATE: """
-        immatricul*
+        immatricul* registration registered
     """,
     OTHER: """
-        réf réfs ref référence* reference* commande* order* facture* invoice* dossier* colis suivi tracking lot
-        lots batch série* serial* sku article* art isbn* issn* ean* gtin* doi barres barcode* ticket* bordereau*
-        contrat* contract* brevet* patent* version* v build* release* chapitre* chapter* section* alinéa* décret*
-        loi lois law arrêté* directive* règlement* regulation* décision* jorf nor celex ecli pourvoi arxiv pmid
-        inventaire* inventory cote catalogue* modèle* model* pièce* produit* product* compteur* loto tirage*
-        tableau* table* population* total* montant* prix price* budget* statistique* id identifiant* paragraphe*
-        annexe* firmware logiciel* software code codes numéroté* parcel* shipment* expédition*
+        réf réfs ref référence* reference* commande order facture* invoice* dossier* colis suivi tracking lot
+        lots batch série* serial* sku isbn* issn* ean* gtin* doi barres barcode* ticket* bordereau*
+        contrat* contract* brevet* patent* jorf nor celex ecli pourvoi arxiv pmid
+        catalogue* modèle* model* pièce* produit* product* compteur* loto tirage*
+        population* total* montant* prix price* budget* statistique* id identifiant*
+        code codes numéroté* parcel* shipment* expédition* item* notice* timestamp*
+    """,
+    OTHER | DOTTED: """
+        version* v build* release* firmware logiciel* software article* art chapitre* chapter* section* alinéa*
+        paragraphe* annexe* décret* loi lois law arrêté* directive* règlement* regulation* décision* tableau* table*
+        inventaire* inventory cote rubrique* nomenclature* norme* oid
+    """,
+    NUMBER: """
+        n no nos nr num numéro* numero* number*
     """,
 }
 """A star stands for any ending."""
@@ -52,7 +61,12 @@ corniche côte domaine rocade sente
 """
 """Types of way of the French national address base, and their usual abbreviations (AFNOR NF Z 10-011)."""
 
-_SECRETS = "key* token* secret* passw* pwd* mot_de_passe* mdp* clé* jeton* credential* auth*"
+_SECRETS = """
+key keys apikey* accesskey* secretkey* privatekey* appkey* authkey* passkey* token tokens accesstoken* authtoken*
+apitoken* secret* password* passwd* passphrase* passe motdepasse* pwd mdp clé clés jeton jetons credential* auth
+authoriz* authentic* authentif* autoris*
+"""
+"""Of an identifier its parts count each: AWS_SECRET_ACCESS_KEY, apiKey, mot_de_passe. A monkey is no key."""
 
 
 class Words(NamedTuple):
@@ -69,6 +83,8 @@ class Words(NamedTuple):
 
 
 _BUCKETS = 1 << 10
+_LONGEST_WORD = 24
+"""Bytes of a word before a number that is looked up; the tables have none as long."""
 
 
 def _bucket_of(word: bytes) -> int:
@@ -79,7 +95,7 @@ def _bucket_of(word: bytes) -> int:
 
 def _table(groups: dict[int, str]) -> Words:
     entries = [
-        (word.rstrip("*").replace("_", " ").encode(), word.endswith("*"), meaning)
+        (word.rstrip("*").encode(), word.endswith("*"), meaning)
         for meaning, words in groups.items()
         for word in words.split()
     ]
@@ -102,17 +118,20 @@ _W_TEXT, _W_START, _W_SIZE, _W_PREFIX, _W_MEANING, _W_FIRST = _table({1: _WAYS})
 _S_TEXT, _S_START, _S_SIZE, _S_PREFIX, _S_MEANING, _S_FIRST = _table({1: _SECRETS})
 
 
-_IN_WORD = np.array([byte >= 0x80 or chr(byte).isalpha() for byte in range(256)])
-
-
 @compiled
-def _in_word(byte: int) -> bool:
-    return bool(_IN_WORD[byte])
+def _in_word(text: Bytes, at: int) -> bool:
+    """Whether a byte is of a letter: of U+0080 to U+00BF (no-break space, °, «) and U+2000 on (’, –, €) none is."""
+    byte = text[at]
+    if byte < 0x80:
+        return is_letter(byte)
+    if byte >= 0xC0:
+        return byte not in (0xC2, 0xE2)
+    return not (at > 0 and text[at - 1] in (0xC2, 0xE2)) and not (at > 1 and text[at - 2] == 0xE2)
 
 
 @compiled
 def _bucket(text: Bytes, at: int) -> int:
-    second = folded(text, at + 1) if at + 1 < text.size and _in_word(text[at + 1]) else 0
+    second = folded(text, at + 1) if at + 1 < text.size and _in_word(text, at + 1) else 0
     return (folded(text, at) & 31) << 5 | second & 31
 
 
@@ -124,26 +143,67 @@ def _find_word(
     for entry in range(first[head], first[head + 1]):
         if is_equal(text, at, words, start[entry], size[entry]):
             after = at + size[entry]
-            if prefix[entry] or after >= text.size or not _in_word(text[after]):
+            if prefix[entry] or after >= text.size or not _in_word(text, after) or _is_hump(text, after):
                 return entry
     return -1
 
 
 @compiled
+def _is_hump(text: Bytes, at: int) -> bool:
+    # Where the next part of an identifier begins: apiKey.
+    return at > 0 and is_upper(text[at]) and is_letter(text[at - 1]) and not is_upper(text[at - 1])
+
+
+@compiled
 def label_before(text: Bytes, at: int, window: int) -> int:
-    """What the nearest telling word in the `window` bytes before calls this: flags, or 0 if there is none."""
-    inside = at > 0 and _in_word(text[at - 1])
+    """What the nearest telling word in the `window` bytes before calls this: flags, or 0 if there is none.
+
+    One that calls it nobody's is used up by a number between, unless that has dots ("versions 1.2.3 et 1.2.3.41").
+    """
+    inside = at > 0 and _in_word(text, at - 1)
+    used, end = False, at
     for k in range(at - 1, max(at - window, 0) - 1, -1):
         here = inside
-        inside = k > 0 and _in_word(text[k - 1])
+        inside = k > 0 and _in_word(text, k - 1)
         if here and not inside:
             # Looked up here as well: a call costs more than most words are worth.
             head = _bucket(text, k)
             if _L_FIRST[head] == _L_FIRST[head + 1]:
                 continue
             entry = _find_word(text, k, _L_TEXT, _L_START, _L_SIZE, _L_PREFIX, _L_FIRST)
-            if entry >= 0:
+            if entry >= 0 and _L_MEANING[entry] != NUMBER and not (used and _L_MEANING[entry] & OTHER):
                 return int(_L_MEANING[entry])
+        elif is_digit(text[k]):
+            end = end if is_digit(text[k + 1]) else k + 1
+            if not (k and (is_digit(text[k - 1]) or text[k - 1] == 46)) and text[end] != 46:
+                used = True
+    return 0
+
+
+_SIGNS_BESIDE = 8
+"""Bytes of signs between a number and the word beside it: "n° : « 12"."""
+
+
+@compiled
+def label_beside(text: Bytes, at: int) -> int:
+    """What the word right before calls this, past signs and "n°", "no", "numéro": flags, 0 if it tells nothing."""
+    for _ in range(3):
+        stop = at
+        while (
+            stop > 0 and at - stop < _SIGNS_BESIDE and not _in_word(text, stop - 1) and not is_digit(text[stop - 1])
+        ):
+            stop -= 1
+        start = stop
+        while start > 0 and stop - start < _LONGEST_WORD and _in_word(text, start - 1):
+            start -= 1
+        if start == stop:
+            return 0
+        entry = _find_word(text, start, _L_TEXT, _L_START, _L_SIZE, _L_PREFIX, _L_FIRST)
+        if entry < 0:
+            return 0
+        if _L_MEANING[entry] != NUMBER:
+            return int(_L_MEANING[entry])
+        at = start
     return 0
 
 
@@ -156,7 +216,7 @@ def way_at(text: Bytes, at: int) -> int:
         size = _W_SIZE[entry]
         if size > best and is_equal(text, at, _W_TEXT, _W_START[entry], size):
             after = at + size
-            if after < text.size and not _in_word(text[after]):
+            if after < text.size and not _in_word(text, after):
                 best = size
     return best + 1 if best and text[at + best] == 46 else best
 
@@ -165,6 +225,7 @@ def way_at(text: Bytes, at: int) -> int:
 def names_a_secret(text: Bytes, start: int, stop: int) -> bool:
     """Whether a name between two places is that of a secret: api_key, AWS_SECRET_ACCESS_KEY, mot de passe."""
     for k in range(start, stop):
-        if _find_word(text, k, _S_TEXT, _S_START, _S_SIZE, _S_PREFIX, _S_FIRST) >= 0:
+        begins = _in_word(text, k) and (k == 0 or not _in_word(text, k - 1) or _is_hump(text, k))
+        if begins and _find_word(text, k, _S_TEXT, _S_START, _S_SIZE, _S_PREFIX, _S_FIRST) >= 0:
             return True
     return False
