@@ -5,12 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from fonderie.model.language_model import LanguageModel
 from fonderie.serve.engine.engine import Engine, Limits
-from fonderie.serve.engine.grammar import Grammars
 from fonderie.serve.engine.request import Event, Finished, Piece, PromptRead, Request, TokenLogprob
 from fonderie.tokens.tokenizer import Tokenizer
 
@@ -74,11 +72,10 @@ class Desk:
 
 
 @contextmanager
-def desk(model: LanguageModel, tokenizer: Tokenizer, folder: Path | None = None, **limits: Any) -> Iterator[Desk]:
+def desk(model: LanguageModel, tokenizer: Tokenizer, **limits: Any) -> Iterator[Desk]:
     """An engine for as long as the block lasts."""
     made = Desk()
-    grammars = None if folder is None else Grammars(folder, tokenizer.vocabulary, tokenizer.eos)
-    made.engine = Engine(model, tokenizer, made.deliver, limits=Limits(**limits), grammars=grammars)
+    made.engine = Engine(model, tokenizer, made.deliver, limits=Limits(**limits))
     try:
         yield made
     finally:

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import httpx2
 import openai
 import pytest
 from tests.serve.serving import door, serving
@@ -145,6 +146,10 @@ def test_embeddings_come_as_the_client_asks_for_them(client, running):
         ({"messages": []}, "messages", "invalid_value"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "messages", "invalid_value"),
         ({"extra_body": {"mirostat": 1}}, "mirostat", "unsupported_parameter"),
+        ({"top_logprobs": 2}, "top_logprobs", "invalid_value"),
+        ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
+        ({"logit_bias": {"\u0663": 1}}, "logit_bias", "invalid_value"),
+        ({"extra_body": {"repetition_penalty": 1e-300}}, "repetition_penalty", "invalid_value"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(client, settings, param, code):
@@ -248,6 +253,94 @@ def test_who_has_no_patience_gives_up_and_the_engine_too(running):
     while (served.engine.load().running or served.engine.load().waiting) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (served.engine.load().running, served.engine.load().waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_leaves_the_line_is_forgotten_at_once_streamed_or_not(running, stream):
+    (served,) = running.served
+    others = [served.engine.submit(Request((0, 60, 61), 500)) for _ in range(60)]
+
+    def in_line() -> int:
+        return sum(served.engine.position(number) is not None for number in others)
+
+    with (
+        openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0, timeout=0.2) as client,
+        pytest.raises(openai.APITimeoutError),
+    ):
+        client.chat.completions.create(model="toy-0.1.0", messages=MESSAGES, stream=stream)
+    while served.engine.load().waiting > in_line() > 0:
+        time.sleep(0.01)
+    assert in_line() > 0, "who left stood in line until its turn came"
+    for number in others:
+        served.engine.cancel(number)
+
+
+HALF = "\ud83e"
+"""Of a surrogate pair: JSON can say it, and it is no text."""
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "said"),
+    [
+        ("completions", {"prompt": []}, "prompt: List should have at least 1 item"),
+        ("completions", {"prompt": [1, "a"]}, "prompt.1: Input should be a valid integer"),
+        ("completions", {"prompt": ["a"] * 257}, "prompt: List should have at most 256 items"),
+        ("completions", {"prompt": "a", "stop": [""]}, "stop.0: String should have at least 1 character"),
+        ("completions", {"prompt": "a", "stop": list("abcde")}, "stop: List should have at most 4 items"),
+        ("completions", {"prompt": HALF}, "prompt: this is no text: it holds half of a surrogate pair"),
+        ("completions", {"prompt": ["a", HALF]}, "prompt.1: this is no text"),
+        ("embeddings", {"input": HALF}, "input: this is no text"),
+        ("responses", {"input": HALF}, "input: this is no text"),
+        ("responses", {"input": "a", "instructions": HALF}, "instructions: this is no text"),
+        ("responses", {"input": "a", "metadata": {"a": HALF}}, "metadata.a: this is no text"),
+        ("chat/completions", {"messages": [{"role": "user", "content": HALF}]}, "messages.0.content: this is no"),
+        (
+            "chat/completions",
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a"}}]}]},
+            "messages.0.content.0.type: Input should be 'text'",
+        ),
+        ("chat/completions", [], "the body: this is no JSON object"),
+    ],
+)
+def test_the_problem_is_told_where_it_is_and_not_as_python_sees_it(running, path, fields, said):
+    body = {"model": "toy-0.1.0", **fields} if isinstance(fields, dict) else fields
+    with httpx2.Client(base_url=running.url, trust_env=False) as plain:
+        # Escaped, as no client of Python's would send half a pair otherwise.
+        answer = plain.post(
+            f"/v1/{path}", content=json.dumps(body).encode(), headers={"content-type": "application/json"}
+        )
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["message"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({}, "content-type is missing: send application/json"),
+        ({"content-type": "application/x-www-form-urlencoded"}, "is 'application/x-www-form-urlencoded'"),
+        ({"content-type": "application/json", "content-encoding": "gzip"}, "send no content-encoding"),
+    ],
+)
+def test_a_body_that_is_not_said_to_be_json_is_told_what_it_should_be(running, headers, said):
+    body = json.dumps({"model": "toy-0.1.0", "messages": MESSAGES, "max_tokens": 1}).encode()
+    with httpx2.Client(base_url=running.url, trust_env=False) as plain:
+        answer = plain.post("/v1/chat/completions", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (415, "invalid_request_error")
+        assert said in answer.json()["error"]["message"]
+        utf8 = {"content-type": "Application/JSON; charset=utf-8"}
+        assert plain.post("/v1/chat/completions", content=body, headers=utf8).status_code == 200
+
+
+def test_the_document_says_what_errors_look_like_and_what_fields_mean(running):
+    with httpx2.Client(base_url=running.url, trust_env=False) as plain:
+        document = plain.get("/openapi.json").json()
+    answers = document["paths"]["/v1/chat/completions"]["post"]["responses"]
+    assert set(answers) == {"200", "401", "429", "4XX", "5XX"}
+    form = answers["4XX"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+    assert set(document["components"]["schemas"][form]["properties"]) == {"error"}
+    fields = document["components"]["schemas"]["ChatFields"]["properties"]
+    assert fields["stop"]["description"].startswith("Up to four texts")
+    assert not [name for name in document["components"]["schemas"] if "__" in name], "two classes of one name"
 
 
 def test_asynchronously_errors_have_the_same_classes(running):

@@ -1,4 +1,3 @@
-import json
 import time
 
 import pytest
@@ -9,7 +8,6 @@ from fonderie.model.config import ModelConfig
 from fonderie.model.generate import generate
 from fonderie.model.transformer import Decoder
 from fonderie.serve.engine.engine import Load, QueueFullError
-from fonderie.serve.engine.grammar import json_grammar
 from fonderie.serve.engine.request import Finished, PromptRead, Request, Sampling
 
 QUESTION = "Bonjour, où est le petit renard ?"
@@ -109,6 +107,20 @@ def test_an_answer_is_not_read_again_when_its_conversation_goes_on_and_changes_n
     assert kept.logprobs == fresh.logprobs
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_choices_of_one_prompt_read_it_once_and_are_what_they_are_alone(model, tokenizer, busy):
+    ids = prompt(tokenizer, QUESTION, 200)
+    asked = [Request(ids, 12, Sampling(seed=n), top_logprobs=0) for n in range(4)]
+    with desk(model, tokenizer, prefix_bytes=0) as at:
+        alone = [at.ask(request)[0] for request in asked]
+    with desk(model, tokenizer) as at:
+        if busy:  # one chunk of one prompt is then read at a time, and else one of each
+            at.wait(at.engine.submit(Request(prompt(tokenizer, "Il est là"), 400)), PromptRead)
+        among = at.ask(*asked)
+    assert [answer.logprobs for answer in among] == [answer.logprobs for answer in alone]
+    assert sum(answer.prompt.cached for answer in among) == 3 * 192, "a chunk was read twice, or not at all"
+
+
 def test_the_prefix_cache_forgets_what_is_oldest_beyond_its_limit(model, tokenizer):
     one_chunk = 2 * 2 * 64 * model.config.kv_heads * model.config.head_size * 4
     a, b = (Request(prompt(tokenizer, text, 70), 0) for text in ("où est", "là ours"))
@@ -203,31 +215,8 @@ def test_an_answer_may_fill_the_context_to_the_last_token(model, tokenizer):
         (answer, full) = at.ask(
             Request(prompt(tokenizer, QUESTION, 500), 12), Request(prompt(tokenizer, QUESTION, 512), 0)
         )
-    assert answer.end == Finished("length", 500, 12)
-    assert full.end == Finished("length", 512, 0)
-
-
-def test_json_comes_as_the_schema_says_from_a_model_that_knows_nothing(model, tokenizer, tokenizer_folder):
-    schema = {
-        "type": "object",
-        "properties": {"nom": {"type": "string", "maxLength": 8}, "âge": {"type": "integer", "maximum": 999}},
-        "required": ["nom", "âge"],
-        "additionalProperties": False,
-    }
-    ids = prompt(tokenizer, QUESTION)
-    with desk(model, tokenizer, tokenizer_folder) as at:
-        answers = at.ask(*(Request(ids, 200, Sampling(seed=n), grammar=json_grammar(schema)) for n in range(5)))
-    for answer in answers:
-        found = json.loads(answer.text)
-        assert list(found) == ["nom", "âge"]
-        assert isinstance(found["nom"], str)
-        assert found["âge"] <= 999
-        assert answer.end.reason == "stop"
-
-
-def test_a_schema_that_is_not_supported_is_refused_by_name():
-    with pytest.raises(ValueError, match="not supported"):
-        json_grammar({"type": "object", "properties": {"a": {"$ref": "https://example.org/other"}}})
+    assert answer.end == Finished("length", 500, 12, answer.end.cached_tokens)
+    assert full.end == Finished("length", 512, 0, full.end.cached_tokens)
 
 
 def test_closing_finishes_what_was_taken_and_takes_nothing_more(model, tokenizer):
@@ -241,23 +230,69 @@ def test_closing_finishes_what_was_taken_and_takes_nothing_more(model, tokenizer
 
 
 class Unreadable:
-    """A tokenizer whose tokens read as nothing from some moment on."""
+    """A tokenizer that fails at one token, with the text in its words."""
 
-    def __init__(self, tokenizer):
-        self.tokenizer, self.lost = tokenizer, False
+    def __init__(self, tokenizer, token):
+        self.tokenizer, self.token = tokenizer, token
 
     def decode(self, ids):
-        return None if self.lost else self.tokenizer.decode(ids)
+        if self.token in ids:
+            raise LookupError(QUESTION)
+        return self.tokenizer.decode(ids)
+
+
+def test_what_fails_for_one_request_ends_that_one_alone_and_logs_no_text(model, tokenizer, caplog):
+    ids = prompt(tokenizer, QUESTION)
+    with desk(model, tokenizer) as at:
+        whole, beside = at.ask(*(Request(ids, 9, Sampling(seed=seed), top_logprobs=0) for seed in (1, 2)))
+    said, others = ({entry.token for entry in answer.logprobs} for answer in (whole, beside))
+    poison = min(said - others)
+    with desk(model, Unreadable(tokenizer, poison)) as at:
+        failed, same = at.ask(Request(ids, 9, Sampling(seed=1)), Request(ids, 9, Sampling(seed=2)))
+        assert (failed.end.reason, failed.end.fault, failed.end.message) == ("error", "failed", "LookupError")
+        assert same.text == beside.text
+        assert at.engine.failure is None
+    assert "LookupError" in caplog.text
+    assert QUESTION not in caplog.text
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.0}, {"top_p": 0.5}, {"top_k": 3}, {"min_p": 0.1}])
+def test_a_model_whose_numbers_overflow_answers_nothing_instead_of_anything(tokenizer, settings):
+    config = ModelConfig.from_depth(1, vocabulary=tokenizer.vocabulary, context=128, width=64, head_size=16)
+    broken = Decoder(config, seed=0)
+    with torch.no_grad():
+        broken.norm.weight.fill_(float("nan"))
+    with desk(broken, tokenizer) as at:
+        (answer,) = at.ask(Request(prompt(tokenizer, QUESTION), 5, Sampling(**settings)))
+        assert (answer.end.reason, answer.end.message, answer.text) == ("error", "FloatingPointError", "")
+
+
+class Breaking:
+    """A model that fails from some moment on, with the text in its words; no `Decoder`, and so computed alone."""
+
+    def __init__(self, model):
+        self.model, self.lost = model, False
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def eval(self):
+        return self
+
+    def hidden(self, *given):
+        if self.lost:
+            raise LookupError(QUESTION)
+        return self.model.hidden(*given)
 
 
 def test_an_engine_that_fails_says_so_to_everyone_and_logs_no_text(model, tokenizer, caplog):
-    ids, broken = prompt(tokenizer, QUESTION), Unreadable(tokenizer)
-    with desk(model, broken) as at:
+    ids, broken = prompt(tokenizer, QUESTION), Breaking(model)
+    with desk(broken, tokenizer) as at:
         at.ask(Request(ids, 1))
         broken.lost = True
-        (answer,) = at.ask(Request(ids, 5))
-        assert answer.end.reason == "error"
-        assert "the engine has failed" in answer.end.message
+        for answer in at.ask(Request(ids, 5), Request(ids, 5), Request(ids, 5)):
+            assert answer.end.reason == "error"
+            assert "the engine has failed: LookupError" in answer.end.message
         deadline = time.monotonic() + 10
         while at.engine.failure is None and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -106,3 +106,29 @@ def test_over_http_it_meets_the_contract(folder, model, tmp_path):
             logp = model(torch.tensor([ids]))[0].log_softmax(-1)
         assert found[0] is None
         assert found[1:] == pytest.approx([float(logp[i, token]) for i, token in enumerate(ids[1:])], abs=1e-4)
+
+
+def test_a_model_that_knows_no_turns_says_so_and_goes_on_with_texts(small, tmp_path):
+    folder = tmp_path / "release"
+    shutil.copytree(small.release, folder)
+    path = folder / "tokenizer.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("<|user|>", "<|other|>"), encoding="utf-8")
+
+    def make_app(served):
+        return make_api({one.name: one for one in served}, door(tmp_path))
+
+    with (
+        serving([folder], make_app) as running,
+        openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        for ask in (
+            lambda: client.chat.completions.create(**ASKED),
+            lambda: client.chat.completions.create(**ASKED, stream=True),
+            lambda: client.responses.create(model="toy-0.1.0", input="Que fait le chat ?"),
+        ):
+            with pytest.raises(openai.BadRequestError, match="ask /v1/completions") as error:
+                ask()
+            assert (error.value.param, error.value.code) == ("model", "no_conversations")
+        assert client.completions.create(model="toy-0.1.0", prompt="Le chat", max_tokens=4).choices[0].text
+        info = client.get("/../tokenizer_info", cast_to=object)
+        assert info["chat_template"] is None

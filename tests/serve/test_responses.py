@@ -146,7 +146,7 @@ def test_an_asynchronous_client_asks_many_at_once(running):
         ({"instructions": "a" * 1_000_000}, "instructions", "context_length_exceeded"),
         ({"instructions": "a", "input": [{"role": "system", "content": "b"}]}, "instructions", "invalid_value"),
         ({"max_output_tokens": 10_000}, "max_output_tokens", "context_length_exceeded"),
-        ({"top_logprobs": 2}, None, "invalid_value"),
+        ({"top_logprobs": 2}, "top_logprobs", "invalid_value"),
         ({"input": [{"role": "assistant", "content": "a"}]}, None, "invalid_value"),
     ],
 )

@@ -1,11 +1,12 @@
 import math
+import warnings
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fonderie.serve.engine.request import Request, Sampling
+from fonderie.serve.engine.request import REPETITION_PENALTIES, Request, Sampling
 from fonderie.serve.engine.sampling import History, draw, logprobs_of, uniform
 
 LOGITS = torch.tensor([0.1, 2.0, -1.0, 3.0, 2.0, -4.0, 0.0, 1.0])
@@ -122,6 +123,43 @@ def test_a_token_of_no_probability_is_never_drawn(values, seed):
     assert draw(logits, said(seed=seed, top_p=0.99)) < len(values)
 
 
+def between(low: float, high: float) -> st.SearchStrategy[float]:
+    """Also the smallest and the largest there are, where things break."""
+    return st.sampled_from([low, high, low + 5e-324, high / 2]) | st.floats(low, high)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=40),
+    st.fixed_dictionaries(
+        {
+            "temperature": between(0, 2),
+            "top_p": between(0, 1).filter(bool),
+            "top_k": st.sampled_from([0, 1, 3, 10**30]),
+            "min_p": between(0, 1),
+            "presence_penalty": between(-2, 2),
+            "frequency_penalty": between(-2, 2),
+            "repetition_penalty": between(*REPETITION_PENALTIES),
+            "seed": st.integers(0, 9),
+        }
+    ),
+    st.floats(-100, 100),
+)
+def test_whatever_is_in_range_draws_a_token(values, chosen, bias):
+    last = len(values) - 1
+    history = said(last, last, 0, prompt=(0,), logit_bias={last: bias}, **chosen)
+    with warnings.catch_warnings(action="error"):
+        assert 0 <= draw(torch.tensor(values), history) <= last
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_draw_nothing(broken):
+    logits = torch.tensor([0.0, broken, 1.0])
+    for chosen in ({}, {"temperature": 0}, {"top_p": 0.5}, {"top_k": 2}):
+        with pytest.raises(FloatingPointError):
+            draw(logits, said(**chosen))
+
+
 def test_log_probabilities_come_with_the_likeliest():
     (entry,) = logprobs_of(LOGITS[None], [7], 2)
     logp = LOGITS.log_softmax(-1)
@@ -141,6 +179,8 @@ def test_log_probabilities_come_with_the_likeliest():
         ({"min_p": 2.0}, "min_p 2"),
         ({"presence_penalty": 3.0}, "presence_penalty 3"),
         ({"repetition_penalty": 0.0}, "repetition_penalty 0"),
+        ({"repetition_penalty": 1e-300}, "repetition_penalty 1e-300 is not between 0.01 and 10"),
+        ({"repetition_penalty": math.inf}, "repetition_penalty inf"),
         ({"logit_bias": {3: 101.0}}, "logit_bias 101"),
     ],
 )

@@ -51,6 +51,8 @@ class Served(Release):
     """How its products are computed: in a precision of our engine, or as an upstream does it, by its name."""
     engine: Backend
     answers: Answers
+    grammars: Grammars | None = None
+    """What answers of our engine are held to; an upstream makes its own of the schema."""
     guards: Guards = field(default_factory=Guards.none)
     """What questions and answers go through."""
 
@@ -99,10 +101,15 @@ def read_release(folder: Path) -> Release:
     except ValueError as error:
         raise ReleaseError(f"{path} is no index of a release: {str(error)[:200]}") from error
     tokenizer = Tokenizer(folder)
+    pieces: list[bytes] | None
     try:
-        pieces = Spelling.read((folder / "tokenizer.json").read_bytes()).pieces
+        spelling = Spelling.read((folder / "tokenizer.json").read_bytes())
     except InputError:
         pieces = None  # only how log-probabilities spell broken characters depends on it
+    else:
+        # There special tokens are marks that no text holds; here they are shown to people.
+        names = {number: token.encode("utf-8") for token, number in spelling.special.items()}
+        pieces = [names.get(number, piece) for number, piece in enumerate(spelling.pieces)]
     return Release(
         name=f"{index.name}-{index.version}",
         digest=digest_file(path),
@@ -134,12 +141,12 @@ def open_release(
     release = read_release(folder)
     tokenizer, model = release.tokenizer, load_model(folder, device=device)
     model = model.bfloat16() if precision == "bf16" else model.float()
-    grammars = Grammars(folder, model.config.vocabulary, tokenizer.eos)
     return Served(
         **vars(release),
         arithmetic=precision,
-        engine=Engine(model, tokenizer, answers.deliver, limits=limits, grammars=grammars, threads=threads),
+        engine=Engine(model, tokenizer, answers.deliver, limits=limits, threads=threads),
         answers=answers,
+        grammars=Grammars(folder, model.config.vocabulary, tokenizer.eos),
         guards=guards or Guards.none(),
     )
 
@@ -154,7 +161,15 @@ def seed_of(request_seed: int | None, fresh: int, choice: int) -> int:
 
 
 def conversation_prompt(served: Served, turns: Sequence[tuple[str, str]]) -> tuple[int, ...]:
-    """A conversation by the release's template, the answer's turn opened."""
+    """A conversation by the release's template, the answer's turn opened. ApiError if it has none."""
     from fonderie.tokens.conversation import Turn
 
+    if not served.tokenizer.has_turns:
+        raise ApiError(
+            400,
+            f"{served.name} has no tokens for the turns of a conversation, and only goes on with a text: "
+            "ask /v1/completions",
+            code="no_conversations",
+            param="model",
+        )
     return tuple(served.tokenizer.encode_turns([Turn(role, text) for role, text in turns], answer=True))

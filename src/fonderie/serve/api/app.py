@@ -1,8 +1,9 @@
 """The application: its routes."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request
@@ -11,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from fonderie.core.environment import installed_version
 from fonderie.serve.access import Door
+from fonderie.serve.answers import Spent
 from fonderie.serve.api.admission import guarded
 from fonderie.serve.api.chat import ChatFields, chat_answer, chat_stream
 from fonderie.serve.api.completions import CompletionFields, completion_answer, completion_stream
@@ -24,6 +26,7 @@ from fonderie.serve.api.tokens import DetokenizeFields, TokenizeFields, detokeni
 from fonderie.serve.metrics import CONTENT_TYPE, Measured, Metrics
 from fonderie.serve.served import Served
 
+Asking = TypeVar("Asking", ChatFields, CompletionFields, ResponsesFields)
 During = Callable[[], AbstractAsyncContextManager[None]]
 """Something that runs beside the answers, from the server's beginning to its end."""
 
@@ -76,34 +79,31 @@ def _named(models: Mapping[str, Served], name: str) -> Served:
 
 
 def _add_answers(app: APIRouter, models: Mapping[str, Served], door: Door) -> None:
+    async def answered(
+        request: Request,
+        fields: Asking,
+        whole: Callable[[Served, Asking, Spent], Awaitable[dict[str, Any]]],
+        streamed: Callable[[Served, Asking, Spent], AsyncIterator[bytes]],
+    ) -> Response:
+        model, spent = _named(models, fields.model), door.meter(request.state.caller)
+        if fields.stream:
+            return await stream(request, streamed(model, fields, spent))
+        return _json(await while_connected(request, whole(model, fields, spent)))
+
     @app.post("/v1/chat/completions")
     async def chat(fields: ChatFields, request: Request) -> Response:
         """Continue a conversation."""
-        model = _named(models, fields.model)
-        for message in fields.messages:
-            model.check_length(message.text, "messages")
-        spent = door.meter(request.state.caller)
-        if fields.stream:
-            return await stream(chat_stream(model, fields, spent))
-        return _json(await while_connected(request, chat_answer(model, fields, spent)))
+        return await answered(request, fields, chat_answer, chat_stream)
 
     @app.post("/v1/completions")
     async def completions(fields: CompletionFields, request: Request) -> Response:
         """Continue a text, or read its log-probabilities."""
-        model = _named(models, fields.model)
-        spent = door.meter(request.state.caller)
-        if fields.stream:
-            return await stream(completion_stream(model, fields, spent))
-        return _json(await while_connected(request, completion_answer(model, fields, spent)))
+        return await answered(request, fields, completion_answer, completion_stream)
 
     @app.post("/v1/responses")
     async def responses(fields: ResponsesFields, request: Request) -> Response:
         """Continue a conversation, as OpenAI's newer interface writes it; nothing is stored."""
-        model = _named(models, fields.model)
-        spent = door.meter(request.state.caller)
-        if fields.stream:
-            return await stream(response_stream(model, fields, spent))
-        return _json(await while_connected(request, response_answer(model, fields, spent)))
+        return await answered(request, fields, response_answer, response_stream)
 
     @app.post("/v1/embeddings")
     async def embeddings(fields: EmbeddingFields, request: Request) -> Response:
@@ -116,7 +116,7 @@ def _add_tokens(app: APIRouter, models: Mapping[str, Served]) -> None:
     @app.post("/tokenize")
     async def tokenize(fields: TokenizeFields) -> dict[str, Any]:
         """Turn a text into token ids."""
-        return tokenized(_named(models, fields.model), fields)
+        return await asyncio.to_thread(tokenized, _named(models, fields.model), fields)
 
     @app.post("/detokenize")
     async def detokenize(fields: DetokenizeFields) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """POST /v1/chat/completions."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Self
 
@@ -44,8 +45,9 @@ class ChatFields(Generating):
 
 
 def chat_requests(served: Served, fields: ChatFields) -> list[Request]:
-    """What the engine is asked, one for each choice."""
+    """What the engine is asked, one for each choice. ApiError names the field that cannot be honoured."""
     turns = [message.turn for message in fields.messages]
+    served.check_length("".join(text for _, text in turns), "messages")
     if any(role == "system" for role, _ in turns[1:]):
         raise bad("a system message comes first or not at all", "messages")
     top = None if not fields.logprobs else fields.top_logprobs or 0
@@ -63,7 +65,7 @@ def chat_requests(served: Served, fields: ChatFields) -> list[Request]:
 
 async def chat_answer(served: Served, fields: ChatFields, spent: Spent) -> dict[str, Any]:
     """The whole completion."""
-    choices = await whole(served, chat_requests(served, fields), spent)
+    choices = await whole(served, await asyncio.to_thread(chat_requests, served, fields), spent)
     return {
         **head_of(served, "chat.completion", "chatcmpl"),
         "choices": [
@@ -85,7 +87,7 @@ async def chat_stream(served: Served, fields: ChatFields, spent: Spent) -> Async
     head = head_of(served, "chat.completion.chunk", "chatcmpl")
     if fields.counts_tokens:
         head["usage"] = None
-    requests = chat_requests(served, fields)
+    requests = await asyncio.to_thread(chat_requests, served, fields)
     choices = [Choice() for _ in requests]
 
     def chunk(index: int, delta: dict[str, str], end: Finished | None, entries: tuple[TokenLogprob, ...]) -> bytes:

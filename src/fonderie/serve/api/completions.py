@@ -1,5 +1,7 @@
 """POST /v1/completions: plain text, and log-likelihoods of given text, as evaluation harnesses ask for them."""
 
+import asyncio
+import codecs
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -80,6 +82,11 @@ class CompletionFields(Generating):
         texts_or_ids: list[Any] = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
         return [ids_of(served, one, "prompt") for one in texts_or_ids]
 
+    @property
+    def in_words(self) -> bool:
+        """Whether the prompts are texts, before which the token that begins documents is put."""
+        return isinstance(self.prompt, str) or isinstance(self.prompt[0], str)
+
 
 def completion_requests(served: Served, fields: CompletionFields) -> list[Request]:
     """What the engine is asked: for each prompt, one for each choice."""
@@ -102,7 +109,7 @@ def completion_requests(served: Served, fields: CompletionFields) -> list[Reques
 
 async def completion_answer(served: Served, fields: CompletionFields, spent: Spent) -> dict[str, Any]:
     """All completions."""
-    requests = completion_requests(served, fields)
+    requests = await asyncio.to_thread(completion_requests, served, fields)
     choices = await whole(served, requests, spent)
     return {
         **head_of(served, "text_completion", "cmpl"),
@@ -117,8 +124,8 @@ async def completion_answer(served: Served, fields: CompletionFields, spent: Spe
 async def completion_stream(served: Served, fields: CompletionFields, spent: Spent) -> AsyncIterator[bytes]:
     """The completions in chunks."""
     head = head_of(served, "text_completion", "cmpl")
-    requests = completion_requests(served, fields)
-    choices, lengths = [Choice() for _ in requests], [0] * len(requests)
+    requests = await asyncio.to_thread(completion_requests, served, fields)
+    choices, places = [Choice() for _ in requests], [Places(served) for _ in requests]
     async with asked(served, requests, spent) as answers:
         await begun(answers)
         async for item in taken(answers, choices):
@@ -131,8 +138,7 @@ async def completion_stream(served: Served, fields: CompletionFields, spent: Spe
             text = event.text if isinstance(event, Piece) else ""
             logprobs = None
             if isinstance(event, Piece) and fields.logprobs is not None and event.logprobs:
-                logprobs = _logprobs(served, fields, event.logprobs, lengths[index])
-            lengths[index] += len(text)
+                logprobs = _logprobs(served, fields, event.logprobs, places[index].of_answer(event.logprobs))
             end = event if isinstance(event, Finished) else None
             reason = None if end is None else end.reason
             choice = {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason, **noted(end)}
@@ -147,20 +153,56 @@ async def completion_stream(served: Served, fields: CompletionFields, spent: Spe
 def _choice(
     served: Served, fields: CompletionFields, index: int, request: Request, choice: Choice
 ) -> dict[str, Any]:
-    text, entries = "".join(choice.text), choice.logprobs
+    text, entries, places = "".join(choice.text), choice.logprobs, Places(served)
     ids = {"token_ids": _ids(entries)} if fields.return_token_ids else {}
+    begins: list[int] = []
     if fields.echo:
-        text = served.tokenizer.decode(request.prompt, skip_special_tokens=False) + text
+        # As it was given: special tokens that a caller wrote as ids are in it, the one put before a text is not.
+        shown = request.prompt[1:] if fields.in_words else request.prompt
+        text = served.tokenizer.decode(shown, skip_special_tokens=False) + text
         assert choice.prompt is not None
+        begins = places.of_prompt(choice.prompt.logprobs, added=fields.in_words)
         entries = [*choice.prompt.logprobs, *entries]
+    begins += places.of_answer(choice.logprobs)
     return {
         "index": index,
         "text": text,
-        "logprobs": None if fields.logprobs is None else _logprobs(served, fields, entries, 0),
+        "logprobs": None if fields.logprobs is None else _logprobs(served, fields, entries, begins),
         "finish_reason": choice.finish_reason,
         **ids,
         **noted(choice.end),
     }
+
+
+class Places:
+    """Where the tokens of a text begin in it, in characters; one that goes on with one begins where that does.
+
+    Bytes that never become a character read as replacement characters, as in the text itself.
+    """
+
+    def __init__(self, served: Served) -> None:
+        self._served, self._decoder, self._length = served, codecs.getincrementaldecoder("utf-8")("replace"), 0
+        self._special = frozenset(served.tokenizer.special.values())
+
+    def of_prompt(self, entries: Sequence[TokenLogprob], *, added: bool) -> list[int]:
+        """Of a prompt's tokens, which are all written; but the first, if it was added to what was given."""
+        return [self._next(entry.token, written=not (added and index == 0)) for index, entry in enumerate(entries)]
+
+    def of_answer(self, entries: Sequence[TokenLogprob]) -> list[int]:
+        """Of an answer's tokens, of which special ones are left out of its text."""
+        return [self._next(entry.token, written=entry.token not in self._special) for entry in entries]
+
+    def _next(self, token: int, *, written: bool) -> int:
+        data = self._served.token_bytes(token) if written else b""
+        begin = self._length
+        for number, byte in enumerate(data):
+            found = self._decoder.decode(bytes([byte]))
+            self._length += len(found)
+            if number == 0 and found:
+                # The last character is the byte's own, unless it is held back; those before are earlier tokens'.
+                held = bool(self._decoder.getstate()[0])
+                begin = self._length - (0 if held else 1)
+        return begin
 
 
 def _ids(entries: Sequence[TokenLogprob]) -> list[int]:
@@ -168,16 +210,12 @@ def _ids(entries: Sequence[TokenLogprob]) -> list[int]:
 
 
 def _logprobs(
-    served: Served, fields: CompletionFields, entries: Sequence[TokenLogprob], offset: int
+    served: Served, fields: CompletionFields, entries: Sequence[TokenLogprob], begins: list[int]
 ) -> dict[str, Any]:
     """OpenAI's older form: lists side by side. The first token of a prompt has none.
 
     Each dictionary of likeliest tokens also holds the token itself, as OpenAI's does: the likeliest is its maximum.
     """
-    offsets = []
-    for entry in entries:
-        offsets.append(offset)
-        offset += len(served.token_text(entry.token))
     top = [
         None
         if entry.logprob is None
@@ -191,5 +229,5 @@ def _logprobs(
         "tokens": [fields.spell(served, entry.token) for entry in entries],
         "token_logprobs": [entry.logprob for entry in entries],
         "top_logprobs": top,
-        "text_offset": offsets,
+        "text_offset": begins,
     }

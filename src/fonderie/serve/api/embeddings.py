@@ -4,6 +4,7 @@ A causal model that was not trained for it makes weak embeddings; they are here 
 /v1/models does not hide what the model is.
 """
 
+import asyncio
 import base64
 from typing import Annotated, Any, Literal
 
@@ -39,8 +40,8 @@ async def embedded(served: Served, fields: EmbeddingFields, spent: Spent) -> dic
     """A vector for each text. ApiError for one that is longer than the model reads: nothing is cut off."""
     given = fields.input
     several: list[Any] = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
-    requests = [Request(_ids(served, one), 0, embed=True) for one in several]
-    choices = await whole(served, requests, spent)
+    prompts = await asyncio.to_thread(lambda: [_ids(served, one) for one in several])
+    choices = await whole(served, [Request(ids, 0, embed=True) for ids in prompts], spent)
     total = sum(choice.end.prompt_tokens for choice in choices if choice.end is not None)
     return {
         "object": "list",

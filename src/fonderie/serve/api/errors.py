@@ -6,6 +6,22 @@ Only code that a person may see is in a message; nothing of anyone's text.
 from typing import Any
 
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorBody(BaseModel):
+    """Every error, whatever the status."""
+
+    error: ErrorDetail
 
 
 class ApiError(Exception):
@@ -29,7 +45,7 @@ class ApiError(Exception):
     @property
     def body(self) -> dict[str, Any]:
         """The error as JSON."""
-        error = {"message": self.message, "type": _TYPES.get(self.status, "server_error")}
+        error = {"message": self.message, "type": _TYPES.get(self.status, _OTHERS[self.status >= 500])}
         return {"error": {**error, "param": self.param, "code": self.code, **self.more}}
 
     def response(self) -> JSONResponse:
@@ -38,18 +54,15 @@ class ApiError(Exception):
 
 
 _TYPES = {
-    400: "invalid_request_error",
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
-    405: "invalid_request_error",
     409: "conflict_error",
-    413: "invalid_request_error",
-    422: "invalid_request_error",
-    428: "invalid_request_error",
     429: "rate_limit_error",
     503: "service_unavailable_error",
 }
+_OTHERS = ("invalid_request_error", "server_error")
+"""Of statuses without a type of their own: whose fault it is."""
 
 
 def bad(message: str, param: str | None = None, code: str = "invalid_value") -> ApiError:

@@ -4,7 +4,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from fonderie.serve.engine.request import REPETITION_PENALTIES
+
 MAX_CHOICES = 16
+LONGEST_TEXT = 4 << 20
+"""Characters: as many as the largest body has bytes."""
 MAX_TOP_LOGPROBS = 20
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
@@ -14,7 +18,11 @@ StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 class Fields(BaseModel):
     """Strict about names and types; null is as if it were not there, as OpenAI's clients mean it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    # What stands beneath a field is its description in the OpenAPI document.
+    # Without a length pydantic takes a string as it is, also one that is no text: half of a surrogate pair.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, use_attribute_docstrings=True, str_max_length=LONGEST_TEXT
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -36,7 +44,9 @@ class Generating(Fields):
     """What chat and plain completions share."""
 
     model: str
+    """As `/v1/models` lists it."""
     stream: bool = False
+    """Whether the answer comes in chunks, as server-sent events."""
     stream_options: StreamOptions | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
     """Up to four texts at which the answer is over; they are not part of it."""
@@ -48,7 +58,7 @@ class Generating(Fields):
     """Not OpenAI's: draw from so many of the likeliest tokens; 0 for all."""
     min_p: float = Field(0.0, ge=0, le=1)
     """Not OpenAI's: draw from tokens with at least this share of the likeliest one's probability."""
-    repetition_penalty: float = Field(1.0, gt=0, le=10)
+    repetition_penalty: float = Field(1.0, ge=REPETITION_PENALTIES[0], le=REPETITION_PENALTIES[1])
     """Not OpenAI's: divides the logits of tokens that were there already."""
     n: int = Field(1, ge=1, le=MAX_CHOICES)
     presence_penalty: float = Field(0.0, ge=-2, le=2)

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fonderie.serve.api.errors import ApiError
+from fonderie.serve.api.invalid import invalid
 from fonderie.serve.api.streaming import GoneError
 from fonderie.serve.database.base import is_away, why
 
@@ -30,8 +31,6 @@ BODY_SECONDS = 60.0
 HEADERS_LIMIT, HEADERS_LIMIT_BYTES = 100, 64 << 10
 PLACES = 24
 """Lines of code that the log names of an error."""
-NAME_LIMIT = 80
-"""Characters of a field's name that an error repeats."""
 DATABASE_RETRY_SECONDS = 5
 
 USUAL = {
@@ -53,8 +52,8 @@ def handle_errors(app: FastAPI) -> None:
         return error.response()
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return _invalid(error).response()
+    async def not_as_documented(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return invalid(error).response()
 
     @app.exception_handler(HTTPException)
     async def http_error(_request: Request, error: HTTPException) -> JSONResponse:
@@ -84,23 +83,6 @@ def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(_request: Request, error: Exception) -> JSONResponse:
         return ApiError(500, f"an error of ours: {type(error).__name__}", code="internal_error").response()
-
-
-def _invalid(error: RequestValidationError) -> ApiError:
-    """The first problem, by the name of its field; the request's own text is not repeated."""
-    first = error.errors()[0]
-    place = [str(part)[:NAME_LIMIT] for part in first["loc"] if part not in ("body", "query")]
-    param = place[0] if place else None
-    kind = str(first["type"])
-    if kind == "json_invalid":
-        return ApiError(400, "the body is not JSON", code="invalid_json")
-    if kind == "extra_forbidden":
-        name = ".".join(place)
-        return ApiError(400, f"{name} is not supported here", code="unsupported_parameter", param=name)
-    message = str(first["msg"]).removeprefix("Value error, ")
-    if kind == "missing":
-        return ApiError(400, f"{'.'.join(place) or 'the body'} is missing", code="missing_field", param=param)
-    return ApiError(400, f"{'.'.join(place)}: {message}" if place else message, code="invalid_value", param=param)
 
 
 class Frame:

@@ -15,7 +15,7 @@ from fonderie.serve.api.errors import ApiError, bad, busy, closed
 from fonderie.serve.api.fields import Generating, ResponseFormat
 from fonderie.serve.backend import Backend, NotSupportedError
 from fonderie.serve.engine.engine import QueueFullError
-from fonderie.serve.engine.grammar import ANY_OBJECT, json_grammar
+from fonderie.serve.engine.grammar import ANY_OBJECT, Grammar, GrammarError, json_grammar
 from fonderie.serve.engine.request import Event, Fault, Finished, Piece, PromptRead, Request, Sampling, TokenLogprob
 from fonderie.serve.guards.filtered import filters_for
 from fonderie.serve.served import Served, seed_of
@@ -67,6 +67,7 @@ class Choice:
 
 FAULTS: Mapping[Fault, Callable[[str], ApiError]] = {
     "failed": lambda why: ApiError(500, f"the answer could not be finished: {why}", code="engine_error"),
+    "schema": lambda why: bad(f"the answer could not be finished: {why}", "response_format", code="invalid_schema"),
     "away": lambda why: closed(f"{why}; try again in a moment", retry_after_seconds=AWAY_SECONDS),
     "garbled": lambda why: ApiError(502, why, code="bad_upstream"),
     "refused": lambda why: bad(why, code="refused_upstream"),
@@ -125,7 +126,7 @@ def requests_of(
         )
     fresh = secrets.randbits(63)
     schema = _schema(response_format)
-    grammar = None if schema is None else _grammar(schema, params.form)
+    grammar = None if schema is None else _grammar(served, schema, params.form)
     return [
         Request(
             prompt,
@@ -164,17 +165,19 @@ def _longest(served: Served) -> str:
     return f"This model's maximum context length is {served.engine.context} tokens"
 
 
-def _grammar(schema: dict[str, Any], param: str) -> str:
+def _grammar(served: Served, schema: dict[str, Any], param: str) -> Grammar | None:
     try:
-        return json_grammar(schema)
-    except ValueError as error:
+        grammar = json_grammar(schema)
+        return None if served.grammars is None else served.grammars.compiled(grammar)
+    except GrammarError as error:
         raise bad(str(error), param) from error
 
 
 def _bias(given: dict[str, float], vocabulary: int) -> dict[int, float]:
     found: dict[int, float] = {}
     for name, value in given.items():
-        if not name.isdecimal() or int(name) >= vocabulary:
+        # Thousands of digits would be more than Python reads.
+        if not (name.isascii() and name.isdecimal()) or len(name) > 10 or int(name) >= vocabulary:
             raise bad(f"logit_bias names {name[:40]!r}, and tokens are 0 to {vocabulary - 1}", "logit_bias")
         found[int(name)] = value
     return found
@@ -203,8 +206,11 @@ def engine_errors(engine: Backend) -> Iterator[None]:
 async def asked(served: Served, requests: list[Request], spent: Spent) -> AsyncIterator[Asked]:
     """The answers of all choices, as the guards let them through; leaving the block gives up what has not ended.
 
-    ApiError where a question is blocked, before anything is asked.
+    ApiError where a question is blocked, before anything is asked, and for more than ever stand in line.
     """
+    most = served.engine.limits.waiting
+    if len(requests) > most:
+        raise bad(f"{len(requests)} answers are asked for at once, and no more than {most} may stand in line here")
     filters = await filters_for(served.guards, served.tokenizer, requests)
     async with AsyncExitStack() as stack:
         with engine_errors(served.engine):
@@ -256,9 +262,10 @@ def usage(choices: list[Choice], n: int) -> dict[str, object]:
     """Tokens counted, each prompt once: it has `n` choices, one after the other."""
     ends = [choice.end for choice in choices if choice.end is not None]
     prompt, answer = sum(end.prompt_tokens for end in ends[::n]), sum(end.answer_tokens for end in ends)
+    cached = sum(end.cached_tokens for end in ends[::n])
     return {
         "prompt_tokens": prompt,
         "completion_tokens": answer,
         "total_tokens": prompt + answer,
-        "prompt_tokens_details": {"cached_tokens": ends[0].cached_tokens if ends else 0},
+        "prompt_tokens_details": {"cached_tokens": cached},
     }

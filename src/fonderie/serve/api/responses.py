@@ -5,6 +5,7 @@ is stored, so that `store` may only be false, and there is no `previous_response
 conversation. Everything else is refused by name.
 """
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -29,7 +30,7 @@ from fonderie.serve.api.fields import (
     Seed,
 )
 from fonderie.serve.api.generating import Choice, Params, asked, begun, requests_of, taken, whole
-from fonderie.serve.api.streaming import KEEP_ALIVE
+from fonderie.serve.api.streaming import KEEP_ALIVE, on_one_line
 from fonderie.serve.engine.request import Finished, Piece, Request
 from fonderie.serve.guards.filtered import noted
 from fonderie.serve.served import Served, conversation_prompt
@@ -92,7 +93,7 @@ class TextOptions(Fields):
     format: TextFormat = TextFormat(type="text")
 
 
-class StreamOptions(Fields):
+class ResponseStreamOptions(Fields):
     """Nothing can be chosen of a stream."""
 
     include_obfuscation: Literal[False] = False
@@ -116,7 +117,7 @@ class ResponsesFields(Fields):
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     """Of so many of the likeliest tokens, where log-probabilities are included."""
     stream: bool = False
-    stream_options: StreamOptions | None = None
+    stream_options: ResponseStreamOptions | None = None
     store: Literal[False] | None = None
     """Nothing is stored: absent is false too."""
     background: Literal[False] | None = None
@@ -164,8 +165,7 @@ class ResponsesFields(Fields):
 def response_requests(served: Served, fields: ResponsesFields) -> list[Request]:
     """What the engine is asked. ApiError names the field that cannot be honoured."""
     turns = [message.turn for message in fields.messages]
-    for _, text in turns:
-        served.check_length(text, "input")
+    served.check_length("".join(text for _, text in turns), "input")
     if fields.instructions is not None:
         served.check_length(fields.instructions, "instructions")
         if turns[0][0] == "system":
@@ -266,17 +266,17 @@ async def response_answer(served: Served, fields: ResponsesFields, spent: Spent)
     """The whole response."""
     answer = Answer(served, fields)
     with own_names():
-        (choice,) = await whole(served, response_requests(served, fields), spent)
+        (choice,) = await whole(served, await asyncio.to_thread(response_requests, served, fields), spent)
     return answer.response(_status(choice), choice)
 
 
 async def response_stream(served: Served, fields: ResponsesFields, spent: Spent) -> AsyncIterator[bytes]:
     """The response as its documented events, numbered; the last says how it ended, and there is no [DONE]."""
     answer, choice, numbers = Answer(served, fields), Choice(), count()
-    requests = response_requests(served, fields)
+    requests = await asyncio.to_thread(response_requests, served, fields)
 
     def event(kind: str, **values: Any) -> bytes:
-        written = orjson.dumps({"type": kind, "sequence_number": next(numbers), **values})
+        written = on_one_line(orjson.dumps({"type": kind, "sequence_number": next(numbers), **values}))
         return b"event: " + kind.encode() + b"\ndata: " + written + b"\n\n"
 
     async with AsyncExitStack() as stack:

@@ -1,7 +1,7 @@
 """Server-sent events, and answers to people who leave."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
 import orjson
@@ -13,6 +13,7 @@ from fonderie.serve.api.errors import ApiError
 Result = TypeVar("Result")
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
+_LINE_ENDS = tuple((chr(code).encode(), rb"\u%04x" % code) for code in (0x85, 0x2028, 0x2029))
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -22,15 +23,23 @@ class GoneError(Exception):
 
 def data(value: Any) -> bytes:
     """One event."""
-    return b"data: " + orjson.dumps(value) + b"\n\n"
+    return b"data: " + on_one_line(orjson.dumps(value)) + b"\n\n"
 
 
-async def stream(events: AsyncIterator[bytes], headers: dict[str, str] | None = None) -> StreamingResponse:
+def on_one_line(written: bytes) -> bytes:
+    """JSON without what only some take for the end of a line, such as httpx and others that read lines of text."""
+    for character, escaped in _LINE_ENDS:
+        written = written.replace(character, escaped)
+    return written
+
+
+async def stream(http: HttpRequest, events: AsyncIterator[bytes]) -> StreamingResponse:
     """A response of events. The first is awaited here, so that what is refused at once has its status.
 
-    An error later on is an event of its own, after which the stream ends without [DONE]: clients raise it.
+    An error later on is an event of its own, after which the stream ends without [DONE]: clients raise it. Who
+    leaves before the first event is forgotten at once too (GoneError).
     """
-    first = await anext(events)
+    first = await while_connected(http, anext(events))
 
     async def body() -> AsyncIterator[bytes]:
         try:
@@ -42,10 +51,10 @@ async def stream(events: AsyncIterator[bytes], headers: dict[str, str] | None = 
         finally:
             await events.aclose()  # type: ignore[attr-defined]
 
-    return StreamingResponse(body(), media_type="text/event-stream", headers={**_HEADERS, **(headers or {})})
+    return StreamingResponse(body(), media_type="text/event-stream", headers=_HEADERS)
 
 
-async def while_connected(http: HttpRequest, work: Coroutine[Any, Any, Result]) -> Result:
+async def while_connected(http: HttpRequest, work: Awaitable[Result]) -> Result:
     """Do the work, or give it up when the client leaves (GoneError)."""
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(http))
     try:

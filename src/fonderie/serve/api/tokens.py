@@ -43,7 +43,9 @@ class DetokenizeFields(Fields):
 def tokenized(served: Served, fields: TokenizeFields) -> dict[str, Any]:
     """The ids of a text."""
     if fields.messages is not None:
-        ids = list(conversation_prompt(served, [message.turn for message in fields.messages]))
+        turns = [message.turn for message in fields.messages]
+        served.check_length("".join(text for _, text in turns), "messages")
+        ids = list(conversation_prompt(served, turns))
     else:
         assert fields.prompt is not None
         served.check_length(fields.prompt, "prompt")
@@ -69,7 +71,7 @@ def tokenizer_info(served: Served) -> dict[str, Any]:
         "model_max_length": served.engine.context,
         "bos_token": _name(served, served.tokenizer.bos),
         "eos_token": _name(served, served.tokenizer.eos),
-        "chat_template": CHAT_TEMPLATE,
+        "chat_template": CHAT_TEMPLATE if served.tokenizer.has_turns else None,
     }
 
 

@@ -8,11 +8,11 @@ given up is gone within a round, and one that ends makes room for the next in li
 import logging
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Protocol, get_args
+from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 
@@ -20,7 +20,6 @@ from fonderie.core.machine import available_cores
 from fonderie.model.language_model import LanguageModel
 from fonderie.model.transformer import Decoder
 from fonderie.serve.engine.device import DeviceSlots
-from fonderie.serve.engine.grammar import Matcher
 from fonderie.serve.engine.pace import Pace
 from fonderie.serve.engine.prefix import PrefixCache
 from fonderie.serve.engine.request import NUMBERS, Capability, Event, Finished, Request
@@ -33,14 +32,6 @@ log = logging.getLogger(__name__)
 
 Deliver = Callable[[list[tuple[int, Event]]], None]
 """Called in the engine's thread, once a round, with the number of each request and what became of it, in order."""
-
-
-class StartsGrammars(Protocol):
-    """What makes matchers of grammars; `Grammars` does."""
-
-    def start(self, grammar: str) -> Matcher:
-        """Nothing has been said yet; ValueError if the grammar is none."""
-        ...
 
 
 class QueueFullError(Exception):
@@ -99,13 +90,13 @@ class Engine:
         deliver: Deliver,
         *,
         limits: Limits | None = None,
-        grammars: StartsGrammars | None = None,
         threads: int | None = 1,
     ) -> None:
         """`threads` None: as many as are fastest."""
-        self.limits = limits or Limits()
+        # A model of another family has one slot, whatever is asked for.
+        self.limits = replace(limits or Limits(), **({} if isinstance(model, Decoder) else {"batch": 1}))
         self.context = model.config.context
-        self._model, self._tokenizer, self._deliver, self._grammars = model.eval(), tokenizer, deliver, grammars
+        self._model, self._tokenizer, self._deliver = model.eval(), tokenizer, deliver
         self._threads = threads
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, Request]] = deque()
@@ -131,8 +122,6 @@ class Engine:
                 f"{len(request.prompt)} tokens of prompt and {request.max_tokens} of answer are more than the "
                 f"{self.context} that the model reads"
             )
-        if request.grammar is not None and self._grammars is None:
-            raise ValueError("this engine takes no grammars")
         with self._changed:
             if self.failure is not None or self._closing:
                 raise RuntimeError(self.failure or "the engine is closing")
@@ -187,9 +176,10 @@ class Engine:
                     begun = time.perf_counter()
                     self._round(room, prefixes)
                     self._busy += time.perf_counter() - begun
-        except Exception as error:
-            # No text of anyone is in the log: shapes and types only.
-            log.exception("the engine has failed")
+        except BaseException as error:  # a panic in a library of Rust is no Exception
+            # Without the error's own words: they may hold somebody's text.
+            place = "".join(traceback.format_tb(error.__traceback__))
+            log.error("the engine has failed: %s\n%s", type(error).__name__, place)
             self._fail(f"{type(error).__name__}")
 
     def _make_room(self) -> tuple[Room, PrefixCache | None]:
@@ -213,7 +203,7 @@ class Engine:
             return True
 
     def _round(self, room: Room, prefixes: PrefixCache | None) -> None:
-        ended = self._take_in(room, prefixes)
+        ended = self._take_in(room)
         self._read(room, prefixes)
         self._go_on(room, prefixes)
         events = [*ended, *((running.number, event) for running in self._running for event in running.events)]
@@ -232,7 +222,7 @@ class Engine:
         if events:
             self._deliver(events)
 
-    def _take_in(self, room: Room, prefixes: PrefixCache | None) -> list[tuple[int, Event]]:
+    def _take_in(self, room: Room) -> list[tuple[int, Event]]:
         """End what was given up, and give free slots to the first in line."""
         ended: list[tuple[int, Event]] = []
         with self._changed:
@@ -246,7 +236,6 @@ class Engine:
                 if running.number in given_up:
                     running.finish("cancelled")
             running_now = [running for running in self._running if not running.done]
-            taken: list[tuple[int, Request, int]] = []
             free = sorted(set(range(room.count)) - {running.slot for running in running_now})
             held = sum(len(running.request.prompt) + running.request.max_tokens for running in running_now)
             budget = self.limits.tokens or room.count * room.context
@@ -254,44 +243,31 @@ class Engine:
                 number, request = self._waiting[0]
                 held += len(request.prompt) + request.max_tokens
                 # One that is larger than the whole budget is answered alone, and not never.
-                if held > budget and (running_now or taken):
+                if held > budget and running_now:
                     break
+                running_now.append(Running(number, request, free.pop(0), self._tokenizer))
+                self._running.append(running_now[-1])
                 self._waiting.popleft()
-                taken.append((number, request, free.pop(0)))
-        for number, request, slot in taken:
-            self._begin(number, request, slot, prefixes, ended)
         return ended
-
-    def _begin(
-        self,
-        number: int,
-        request: Request,
-        slot: int,
-        prefixes: PrefixCache | None,
-        ended: list[tuple[int, Event]],
-    ) -> None:
-        matcher = None
-        if request.grammar is not None:
-            assert self._grammars is not None
-            try:
-                matcher = self._grammars.start(request.grammar)
-            except ValueError as error:
-                ended.append((number, Finished("error", len(request.prompt), 0, message=str(error))))
-                return
-        running = Running(number, request, slot, self._tokenizer, matcher)
-        if prefixes is not None and not (request.prompt_logprobs or request.embed):  # these want what is read
-            running.read = running.cached = prefixes.fill(slot, request.prompt)
-        with self._changed:
-            self._running.append(running)
 
     def _read(self, room: Room, prefixes: PrefixCache | None) -> None:
         """One chunk of the prompt that came first; while nobody is saying anything, of each."""
         reading = [running for running in self._running if running.reading and not running.done]
         saying = any(not running.reading and not running.done for running in self._running)
         for running in reading[:1] if saying else reading:
-            self._guarded(running, partial(running.read_chunk, room))
+            self._skip(running, prefixes)
+            running.read_chunk(room)
             if prefixes is not None and running.read % CHUNK == 0:
                 prefixes.keep(running.slot, running.request.prompt[: running.read])
+
+    @staticmethod
+    def _skip(running: Running, prefixes: PrefixCache | None) -> None:
+        """Take what others have read meanwhile: choices of one prompt begin together, and read it once."""
+        request = running.request
+        if prefixes is not None and not (request.prompt_logprobs or request.embed):  # these want what is read
+            filled = prefixes.fill(running.slot, request.prompt, running.read)
+            running.cached += filled - running.read
+            running.read = filled
 
     def _go_on(self, room: Room, prefixes: PrefixCache | None) -> None:
         """One token more for each whose prompt is read."""
@@ -301,18 +277,10 @@ class Engine:
         slots, tokens = [running.slot for running in saying], [running.last for running in saying]
         logits_RV = room.logits(room.go_on(slots, tokens, [running.length for running in saying]))
         for row, running in enumerate(saying):
-            self._guarded(running, partial(running.say, logits_RV[row]))
+            running.say(logits_RV[row])
             if prefixes is not None and isinstance(room, Slots) and running.length % CHUNK == 0:
                 # The next question of a conversation brings this answer along.
                 prefixes.keep(running.slot, (*running.request.prompt, *running.history.said)[: running.length])
-
-    @staticmethod
-    def _guarded(running: Running, work: Callable[[], None]) -> None:
-        """What fails for one request, such as a grammar that no token satisfies, ends that one alone."""
-        try:
-            work()
-        except ValueError as error:
-            running.finish("error", str(error))
 
     def _fail(self, reason: str) -> None:
         with self._changed:

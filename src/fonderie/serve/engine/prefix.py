@@ -35,13 +35,13 @@ class PrefixCache:
         self._size = 0
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
 
-    def fill(self, slot: int, prompt: Sequence[int]) -> int:
-        """Put into a slot what is here of a prompt's beginning; returns how many tokens, never all of them.
+    def fill(self, slot: int, prompt: Sequence[int], read: int) -> int:
+        """Put into a slot what is here of a prompt after `read` tokens, whole chunks; returns up to where that is.
 
         The last token is left to be read, since only reading gives what comes after it.
         """
-        filled = 0
-        for name in _names(prompt[: len(prompt) - 1]):
+        filled = read
+        for name in _names(prompt[: len(prompt) - 1])[read // CHUNK :]:
             kv = self._kept.get(name)
             if kv is None:
                 break

@@ -1,10 +1,12 @@
 """What an engine is asked, and what it answers, piece by piece. Imports no torch."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from fonderie.serve.engine.grammar import Grammar
 
 NUMBERS = count()
 """Of requests, whatever the engine: the answers of several come to one place, and are told apart by these alone."""
@@ -18,10 +20,15 @@ Capability = Literal[
     "same_seed_same_answer",
 ]
 """What not every engine can do; the rest of the interface they all can."""
-Fault = Literal["failed", "away", "garbled", "refused"]
-"""Why an answer ended in an error: the engine broke; an upstream is away, cannot be understood, or refuses."""
+Fault = Literal["failed", "schema", "away", "garbled", "refused"]
+"""Why an answer ended in an error: the engine broke; nothing goes on as the schema wants it; an upstream is
+away, cannot be understood, or refuses."""
 Reason = Literal["stop", "length", "cancelled", "error", "content_filter"]
 """The last is not the engine's, but of the guards that stand before it."""
+
+
+REPETITION_PENALTIES = (0.01, 10.0)
+"""Far beyond what is of use, and far from where logits divided by it are no numbers any more."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Sampling:
             ("min_p", 0.0, 1.0),
             ("presence_penalty", -2.0, 2.0),
             ("frequency_penalty", -2.0, 2.0),
+            ("repetition_penalty", *REPETITION_PENALTIES),
         )
         for name, low, high in limits:
             value = getattr(self, name)
@@ -67,8 +75,6 @@ class Sampling:
             raise ValueError("top_p 0 leaves no token: give more than 0")
         if self.top_k < 0:
             raise ValueError(f"top_k {self.top_k} is below 0")
-        if not (self.repetition_penalty > 0 and math.isfinite(self.repetition_penalty)):
-            raise ValueError(f"repetition_penalty {self.repetition_penalty} is not above 0")
         for token, bias in self.logit_bias.items():
             if not -100 <= bias <= 100:
                 raise ValueError(f"logit_bias {bias} of token {token} is not between -100 and 100")
@@ -92,10 +98,10 @@ class Request:
     """Whether the prompt's tokens have theirs too."""
     embed: bool = False
     """Whether the mean of the prompt's last hidden states is asked for."""
-    grammar: str | None = None
-    """What the answer must match, as `fonderie.serve.engine.grammar` writes it."""
+    grammar: "Grammar | None" = None
+    """What the answer must match, for our own engine."""
     schema: str | None = None
-    """The JSON Schema that the grammar was made of, for engines that make grammars of their own."""
+    """The JSON Schema that the answer must match, for engines that make grammars of their own."""
 
     def __post_init__(self) -> None:
         if not self.prompt:

@@ -1,16 +1,20 @@
 """One request on its way through the engine: what has been read, said, shown."""
 
+import logging
 import time
+import traceback
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from fonderie.serve.engine.grammar import Matcher
-from fonderie.serve.engine.request import Event, Finished, Piece, PromptRead, Reason, Request, TokenLogprob
+from fonderie.serve.engine.grammar import GrammarError, Matcher
+from fonderie.serve.engine.request import Event, Fault, Finished, Piece, PromptRead, Reason, Request, TokenLogprob
 from fonderie.serve.engine.sampling import History, draw, logprobs_of
 from fonderie.serve.engine.slots import CHUNK, Room
 from fonderie.serve.engine.text import Decodes, Writer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -21,7 +25,6 @@ class Running:
     request: Request
     slot: int
     tokenizer: Decodes
-    matcher: Matcher | None
     read: int = 0
     """Tokens of the prompt whose keys and values are there."""
     cached: int = 0
@@ -33,6 +36,7 @@ class Running:
     begun: float = field(default_factory=time.monotonic)
     """When it got its slot, on the monotonic clock."""
     _writer: Writer = field(init=False)
+    _matcher: Matcher | None = field(init=False)
     _logprobs: list[TokenLogprob] = field(default_factory=list)
     """Of tokens whose text is not out yet."""
     _prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -44,6 +48,8 @@ class Running:
     def __post_init__(self) -> None:
         self.history = History(self.request.sampling, self.request.prompt)
         self._writer = Writer(self.tokenizer, self.request.stop)
+        grammar = self.request.grammar
+        self._matcher = None if grammar is None else grammar.start()
 
     @property
     def reading(self) -> bool:
@@ -91,8 +97,22 @@ class Running:
         self._last_logits_V = logits_CV[-1]
 
     def say(self, logits_V: Tensor) -> None:
-        """Draw the next token from its logits, and let out what text is certain."""
-        allowed = None if self.matcher is None else self.matcher.allowed()
+        """Draw the next token from its logits, and let out what text is certain.
+
+        What fails here ends this request alone: nobody's question can end the engine, and all answers with it.
+        """
+        try:
+            self._say(logits_V)
+        except GrammarError as error:
+            self.finish("error", str(error), "schema")
+        except Exception as error:
+            # Without the error's own words: they may hold somebody's text.
+            place = "".join(traceback.format_tb(error.__traceback__))
+            log.error("an answer could not be finished: %s\n%s", type(error).__name__, place)
+            self.finish("error", type(error).__name__)
+
+    def _say(self, logits_V: Tensor) -> None:
+        allowed = None if self._matcher is None else self._matcher.allowed()
         token = draw(logits_V, self.history, allowed)
         if self.request.top_logprobs is not None:
             self._logprobs += logprobs_of(logits_V[None], [token], self.request.top_logprobs)
@@ -101,17 +121,17 @@ class Running:
             self._logprobs = self._logprobs[: len(self._logprobs) - 1]  # it is no part of the answer
             self.finish("stop")
             return
-        if self.matcher is not None:
-            self.matcher.add(token)
+        if self._matcher is not None:
+            self._matcher.add(token)
         text = self._writer.add(token)
         if text:
             self._let_out(text)
-        if self._writer.stopped or (self.matcher is not None and self.matcher.finished):
+        if self._writer.stopped or (self._matcher is not None and self._matcher.finished):
             self.finish("stop")
         elif len(self.history.said) == self.request.max_tokens:
             self.finish("length")
 
-    def finish(self, reason: Reason, message: str = "") -> None:
+    def finish(self, reason: Reason, message: str = "", fault: Fault = "failed") -> None:
         """The last event; the text held back comes before it, unless the answer was cut off."""
         if reason in ("stop", "length"):
             rest = "" if self._writer.stopped else self._writer.end()
@@ -120,7 +140,7 @@ class Running:
             if rest or self._logprobs:
                 self._let_out(rest)
         usage = len(self.request.prompt), len(self.history.said)
-        self.events.append(Finished(reason, *usage, self.cached, message))
+        self.events.append(Finished(reason, *usage, self.cached, message, fault))
         self.done = True
 
     def _let_out(self, text: str) -> None:

@@ -43,17 +43,20 @@ class History:
 def draw(logits_V: Tensor, history: History, allowed_V: Tensor | None = None) -> int:
     """The next token of one request, from its fp32 logits on the CPU, which are left as they are.
 
-    `allowed_V` is true where a grammar permits the token.
+    `allowed_V` is true where a grammar permits the token. FloatingPointError where the logits are no numbers.
     """
     settings = history.sampling
     # In numpy: a call takes a microsecond or two of its own, and torch ten.
     values_V = _adjusted(logits_V.numpy(), history)
     if allowed_V is not None:
         values_V = np.where(allowed_V.numpy(), values_V, np.float32(-np.inf))
+    highest = values_V.max()  # of numbers among which one is none, this is none either
+    if not np.isfinite(highest):
+        raise FloatingPointError(f"the likeliest token's logit is {highest}")
     if settings.temperature == 0:
         return int(values_V.argmax())
     # Shares of the likeliest token's probability.
-    share_V = np.exp((values_V - values_V.max()) / np.float32(max(settings.temperature, LEAST_TEMPERATURE)))
+    share_V = np.exp((values_V - highest) / np.float32(max(settings.temperature, LEAST_TEMPERATURE)))
     chance = uniform(settings.seed, len(history.said))
     if settings.top_k == 0 and settings.top_p == 1 and settings.min_p == 0:
         return _at(share_V, chance)
