@@ -187,6 +187,26 @@ def test_what_cannot_be_understood_is_502_and_what_is_away_503(
     assert client.chat.completions.create(model=MODEL, messages=MESSAGES).choices[0].finish_reason == "stop"
 
 
+def test_what_only_some_take_for_the_end_of_a_line_is_text(small, client, upstream, front):
+    text = "un\x85deux\u2028trois\u2029quatre"
+    ids = Tokenizer(small.release).encode(text)
+    # As vLLM writes it: not escaped.
+    said = json.dumps(piece(ids, "stop") | {"note": text}, ensure_ascii=False).encode()
+    with answering(upstream, 200, b"data: " + said + b"\r\n\r\ndata: [DONE]\r\n\r\n"):
+        asked = {"model": MODEL, "messages": MESSAGES, "max_tokens": 90}
+        assert client.chat.completions.create(**asked).choices[0].message.content == text
+        with httpx2.stream("POST", f"{front.url}/v1/chat/completions", json={**asked, "stream": True}) as response:
+            events = [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: {")]
+    assert "".join(event["choices"][0]["delta"].get("content", "") for event in events) == text
+
+
+def test_a_line_without_an_end_is_not_waited_for(client, upstream):
+    with answering(upstream, 200, b"data: " + b"a" * (5 << 20)), pytest.raises(openai.InternalServerError) as error:
+        client.chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=9)
+    assert (error.value.status_code, error.value.code) == (502, "bad_upstream")
+    assert "a line without an end" in error.value.message
+
+
 def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(client, upstream):
     with answering(upstream, 200, told(piece([70, 71, 72]))):
         with pytest.raises(openai.InternalServerError) as error:

@@ -21,6 +21,9 @@ UpstreamKind = Literal["vllm", "llamacpp"]
 KEY_VARIABLE = "FONDERIE_UPSTREAM_KEY"
 """Environment variable of the upstream's key, if it wants one: a command line can be read by others."""
 COMPARED_TOKENS = 256
+IDLE_SECONDS = 2.0
+"""After which a connection is not used again: vLLM's server and llama-server close theirs after 5, and what is
+asked just then would be lost."""
 CONFIG = "config.json"
 
 
@@ -64,7 +67,9 @@ def open_upstream(
         base_url=url,
         headers=headers,
         timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=limits.batch),
+        limits=httpx2.Limits(
+            max_connections=None, max_keepalive_connections=limits.batch, keepalive_expiry=IDLE_SECONDS
+        ),
         trust_env=False,
     )
     engine = Upstream(

@@ -23,6 +23,8 @@ CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0
 """How long an upstream may say nothing: it has a line of its own, and reads long prompts."""
 READY_SECONDS = 3.0
+LINE_LIMIT_BYTES = 4 << 20
+"""Of one event: the likeliest tokens of one token are some kilobytes."""
 ERROR_LIMIT = 300
 """Characters of an upstream's error that are passed on."""
 BUSY = (429, 503)
@@ -203,14 +205,26 @@ async def _objects(response: httpx2.Response, question: Question) -> AsyncIterat
     if not question.streamed:
         yield _object(await response.aread())
         return
-    async for line in response.aiter_lines():
-        if line.startswith("data:"):
-            data = line.removeprefix("data:").strip()
-            if data == "[DONE]":
+    async for line in _lines(response):
+        if line.startswith(b"data:"):
+            data = line.removeprefix(b"data:").strip()
+            if data == b"[DONE]":
                 return
-            yield _object(data.encode())
-        elif line.startswith("error:"):  # llama-server's
-            yield _object(line.removeprefix("error:").strip().encode())
+            yield _object(data)
+        elif line.startswith(b"error:"):  # llama-server's
+            yield _object(line.removeprefix(b"error:"))
+
+
+async def _lines(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """Lines as servers of events end them; httpx2's own would end at U+2028 too, which stands in JSON as it is."""
+    rest = b""
+    async for data in response.aiter_bytes():
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line
+        if len(rest) > LINE_LIMIT_BYTES:
+            raise GarbledError("it says a line without an end")
+    yield rest
 
 
 def _object(data: bytes) -> dict[str, object]:
