@@ -7,6 +7,7 @@ import pytest
 
 from fonderie.commands.engines import add_engine, opener
 from fonderie.core.errors import UsageError
+from fonderie.serve.engine.engine import Limits
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
@@ -29,6 +30,16 @@ def parsed(*arguments: str) -> argparse.Namespace:
         ),
         (["a", "--engine", "vllm", "--upstream", "u", "--device", "cuda"], "--device is for our own", "vllm"),
         (
+            ["a", "--engine", "vllm", "--upstream", "u", "--admit-tokens", "9"],
+            "--admit-tokens is for our own",
+            "vllm",
+        ),
+        (
+            ["a", "--engine", "vllm", "--upstream", "u", "--prefix-cache", "0"],
+            "--prefix-cache is for our own",
+            "vllm",
+        ),
+        (
             ["a", "b", "c", "--engine", "vllm", "--upstream", "u", "--upstream", "v"],
             "2 times for 3 releases",
             "Once",
@@ -40,3 +51,12 @@ def test_options_that_contradict_each_other_are_refused(arguments, said, hint):
         opener(parsed(*arguments))
     assert hint in error.value.hint
     assert error.value.exit_status == 2
+
+
+def test_how_much_at_once_reaches_our_own_engine():
+    limits = opener(parsed("a", "--batch", "3", "--admit-tokens", "900", "--prefix-cache", "0")).keywords["limits"]
+    assert (limits.batch, limits.tokens, limits.prefix_bytes) == (3, 900, 0)
+    assert opener(parsed("a")).keywords["limits"] == Limits()
+    assert opener(parsed("a", "--prefix-cache", "2")).keywords["limits"].prefix_bytes == 2 << 20
+    with pytest.raises(SystemExit):
+        parsed("a", "--prefix-cache", "-1")

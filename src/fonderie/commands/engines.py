@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,19 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         help="of our own engine's weights; bf16 is half the memory, and faster; default: fp32, as it was evaluated",
     )
     parser.add_argument("--device", help="of our own engine: cpu or cuda; default: cpu")
+    parser.add_argument(
+        "--admit-tokens",
+        type=positive,
+        metavar="N",
+        help="of our own engine: what the requests answered at once may come to, prompts and longest answers "
+        "together; default: --batch times the model's context",
+    )
+    parser.add_argument(
+        "--prefix-cache",
+        type=_not_negative,
+        metavar="MIB",
+        help="of our own engine: memory for what prompts have in common, 0 for none; default: 256",
+    )
 
 
 def opener(options: argparse.Namespace, guards: "Guards | None" = None) -> "Callable[[Path, Answers], Served]":
@@ -62,15 +76,19 @@ def opener(options: argparse.Namespace, guards: "Guards | None" = None) -> "Call
 
     limits = Limits(batch=options.batch, waiting=options.waiting)
     own = {name: getattr(options, name) for name in ("threads", "device", "precision")}
+    mib = options.prefix_cache
+    own_limits = {"tokens": options.admit_tokens, "prefix_bytes": None if mib is None else mib << 20}
     if options.engine == OWN:
         if options.upstream:
             raise UsageError("--upstream is for an engine of others", hint="--engine vllm or --engine llamacpp")
         settings: dict[str, Any] = {"threads": None}
         settings |= {name: value for name, value in own.items() if value is not None}
+        limits = replace(limits, **{name: value for name, value in own_limits.items() if value is not None})
         return partial(open_release, limits=limits, guards=guards, **settings)
-    for name, value in own.items():
-        if value is not None:
-            raise UsageError(f"--{name} is for our own engine", hint=f"Tell {options.engine} when you start it.")
+    for name in (*own, "admit_tokens", "prefix_cache"):
+        if getattr(options, name) is not None:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} is for our own engine", hint=f"Tell {options.engine} when you start it.")
     places = _places(options)
 
     def open_next(release: Path, answers: "Answers") -> "Served":
@@ -86,6 +104,13 @@ def opener(options: argparse.Namespace, guards: "Guards | None" = None) -> "Call
         )
 
     return open_next
+
+
+def _not_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
 
 
 def _places(options: argparse.Namespace) -> Iterator[str]:
