@@ -115,9 +115,10 @@ def gate(inputs: Inputs, params: GateParameters, out: Output, machine: Machine) 
     lines = [_bound(line, own) for line in params.minima]
     parent = model_of(inputs.all("parent")) if params.regressions else None
     if parent is not None:
-        if parent.key not in {item.key for item in model.lineage()}:
+        if parent.key == model.key or parent.key not in {item.key for item in model.lineage()}:
+            whose = "the judged model itself" if parent.key == model.key else "one that it was not made from"
             raise InputError(
-                "the scores in `parent` are of a model that the judged one was not made from",
+                f"the scores in `parent` are of {whose}, so nothing could be said to have fallen",
                 hint="Wire the scores of the model that its training began with.",
             )
         lines += [_fall(line, own, parents, params) for line in params.regressions]

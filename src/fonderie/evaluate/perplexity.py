@@ -20,11 +20,12 @@ from pydantic import Field
 
 from fonderie.core.document import read_documents, shard_paths
 from fonderie.core.errors import InputError
+from fonderie.core.intervals import bootstrap_ratio
 from fonderie.core.machine import Machine
 from fonderie.core.step import Artifact, Inputs, Output, Parameters, Port, step
 from fonderie.evaluate.likelihood import window_nats
 from fonderie.evaluate.lineage import OFFSETS_FOLDER, packed
-from fonderie.evaluate.score import ALL, DECIMALS, UNDETERMINED, Outcome, Score, bootstrap_ratio, write_scores
+from fonderie.evaluate.score import ALL, DECIMALS, UNDETERMINED, Outcome, Score, write_scores
 
 if TYPE_CHECKING:
     from fonderie.model.language_model import LanguageModel

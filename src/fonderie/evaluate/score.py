@@ -9,15 +9,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from fonderie.core.step import Output
 
-CONFIDENCE = 0.95
-RESAMPLE_CHUNK = 100
 SCORES = "scores.json"
 OUTCOMES = "outcomes.parquet"
 ALL = "all sources"
@@ -134,26 +131,3 @@ def _in_language(outcome: Outcome, language: str | None) -> bool:
 
 UNDETERMINED = "und"
 """The language of documents that declare none (ISO 639-3)."""
-
-
-def bootstrap_ratio(
-    numerators: Sequence[float], denominators: Sequence[float], *, resamples: int, seed: int
-) -> tuple[float, float]:
-    """The 95 % percentile interval of sum(numerators) / sum(denominators), whole documents drawn with replacement.
-
-    Tokens of one document are not independent, hence documents are the unit (a cluster bootstrap: Efron and
-    Tibshirani, An Introduction to the Bootstrap, 1993, chapter 8). One document alone gives its own value twice.
-    """
-    top = np.asarray(numerators, dtype=np.float64)
-    bottom = np.asarray(denominators, dtype=np.float64)
-    if len(top) == 0 or len(top) != len(bottom):
-        raise ValueError(f"{len(top)} numerators and {len(bottom)} denominators")
-    generator = np.random.default_rng(seed)
-    ratios = []
-    for first in range(0, resamples, RESAMPLE_CHUNK):
-        rows = min(RESAMPLE_CHUNK, resamples - first)
-        drawn = generator.integers(0, len(top), size=(rows, len(top)))
-        ratios.append(top[drawn].sum(axis=1) / bottom[drawn].sum(axis=1))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(ratios), [tail, 1 - tail])
-    return float(low), float(high)

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from fonderie.core.errors import InputError
-from fonderie.evaluate.intervals import Interval, difference, mcnemar, paired_proportions, paired_ratios
+from fonderie.core.intervals import Interval, difference, mcnemar, paired_proportions, paired_ratios
 from fonderie.evaluate.score import DECIMALS, Outcome, Score
 
 Counts = Literal["interval", "value"]
@@ -86,9 +86,8 @@ def judge_regression(
     """How much worse than the parent; `outcomes` are those of both scores, the parent's second."""
     if score.better != parent.better:
         raise InputError(f"{score.name} on {score.source}: better is {score.better} here, {parent.better} there")
-    interval, n, how = _worse_by(score, parent, outcomes, resamples=resamples, seed=seed)
-    value = (parent.value - score.value) if score.better == "higher" else (score.value - parent.value)
-    value, low, high = (round(figure, DECIMALS) for figure in (value, *interval))
+    interval, n, how = _interval_of_fall(score, parent, outcomes, resamples=resamples, seed=seed)
+    value, (low, high) = worse_by(score, parent), (round(end, DECIMALS) for end in interval)
     return Verdict(
         kind="regression",
         score=score.name,
@@ -106,7 +105,12 @@ def judge_regression(
     )
 
 
-def _worse_by(
+def worse_by(score: Score, parent: Score) -> float:
+    """How much worse a score is than its parent's, negative where it is better."""
+    return round(parent.value - score.value if score.better == "higher" else score.value - parent.value, DECIMALS)
+
+
+def _interval_of_fall(
     score: Score, parent: Score, outcomes: tuple[Sequence[Outcome], Sequence[Outcome]], *, resamples: int, seed: int
 ) -> tuple[Interval, int, str]:
     """The interval of the fall, over how many, and in words how."""

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from fonderie.core.digest import digest_bytes, digest_file
 from fonderie.core.errors import ReleaseError, UsageError
 from fonderie.core.files import write_atomically
+from fonderie.core.intervals import Interval
 from fonderie.core.manifest import Manifest
 from fonderie.evaluate.gate import Gate, in_words
-from fonderie.evaluate.intervals import Interval
 from fonderie.evaluate.score import SCORE_LIST, Score
-from fonderie.evaluate.verdict import Verdict, holds
+from fonderie.evaluate.verdict import Verdict, holds, worse_by
 from fonderie.release.folder import Folder
 from fonderie.release.layout import EXPOSURES, GATE, INDEX, ReleaseIndex, numbered
 from fonderie.release.signing.place import beside
@@ -172,20 +172,31 @@ def gate_problems(folder: Folder, index: ReleaseIndex, manifests: Mapping[str, M
         for number in range(len(index.scores))
         for score in SCORE_LIST.validate_json(folder.read(numbered("scores.json", number)))
     ]
+    parents, compared = _parents(manifests[index.gate.key], manifests)
+    if gate.parent is not None and compared != {gate.parent}:
+        problems.append(f"{GATE}: its parent is not the model whose scores it was given as a parent's")
     for line in gate.lines:
-        problems += _line_problems(line, scores)
+        problems += _line_problems(line, scores, parents)
     return problems
 
 
-def _line_problems(line: Verdict, scores: Sequence[Score]) -> list[str]:
+def _parents(gate: Manifest, manifests: Mapping[str, Manifest]) -> tuple[list[Score], set[str]]:
+    """The scores that a gate was given as its parent's, and the digests of the models that they are of."""
+    given = [manifests[entry.key] for entry in gate.inputs.get("parent", ())]
+    scores = [score for manifest in given for score in SCORE_LIST.validate_python(manifest.statistics["scores"])]
+    return scores, {entry.digest for manifest in given for entry in manifest.inputs["model"]}
+
+
+def _line_problems(line: Verdict, scores: Sequence[Score], parents: Sequence[Score]) -> list[str]:
     where = f"{GATE}: {line.score} on {line.on}"
     problems = []
     if line.passed != holds(line.kind, line.demanded, line.counts, line.value, Interval(line.low, line.high)):
         problems.append(f"{where}: its verdict does not follow from its figures")
-    if line.kind != "regression" and (line.value, line.low, line.high, line.n) not in [
-        (score.value, score.low, score.high, score.n)
-        for score in scores
-        if (score.name, score.source, score.language) == (line.score, line.on, line.language)
-    ]:
+    own = [one for one in scores if (one.name, one.source, one.language) == (line.score, line.on, line.language)]
+    if line.kind == "regression":
+        its = [one for one in parents if (one.name, one.source) == (line.score, line.on)]
+        if (line.parent, line.value) not in [(one.value, worse_by(score, one)) for score in own for one in its]:
+            problems.append(f"{where}: the scores of this release and of its parent do not say so")
+    elif (line.value, line.low, line.high, line.n) not in [(one.value, one.low, one.high, one.n) for one in own]:
         problems.append(f"{where}: no score of this release says so")
     return problems

@@ -8,12 +8,12 @@ from pydantic import PositiveInt
 
 from fonderie.core.document import Document
 from fonderie.core.errors import InputError
+from fonderie.core.intervals import wilson
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Parameters, Port, step
 from fonderie.evaluate.french.answers import Answer, Template, answer_items
 from fonderie.evaluate.french.items import Item, read_items
 from fonderie.evaluate.french.seen import stand_in, training_shards
-from fonderie.evaluate.intervals import wilson
 from fonderie.evaluate.score import DECIMALS, Outcome, Score, write_scores
 
 ACCURACY = "accuracy"

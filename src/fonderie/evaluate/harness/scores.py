@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fonderie.core.digest import digest_json
-from fonderie.evaluate.intervals import Z, wilson
-from fonderie.evaluate.score import DECIMALS, Outcome, Score, bootstrap_ratio
+from fonderie.core.intervals import Z, bootstrap_ratio, wilson
+from fonderie.evaluate.score import DECIMALS, Outcome, Score
 
 TOLERANCE = 1e-9
 _FROM_RATIO: dict[str, Callable[[float], float]] = {

@@ -1,4 +1,4 @@
-"""Intervals at 95 %: of a proportion, of the difference of two, of paired answers and of paired bits.
+"""Intervals at 95 %: of a proportion, a ratio, the difference of two, of paired answers and of paired bits.
 
 All closed or seeded, so that the same outcomes give the same interval everywhere.
 """
@@ -8,9 +8,11 @@ from math import comb, sqrt
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fonderie.evaluate.score import CONFIDENCE, RESAMPLE_CHUNK
-
+CONFIDENCE = 0.95
+RESAMPLE_CHUNK = 100
+"""Resamples drawn at once, which bounds the memory."""
 Z = 1.959963984540054
 """The standard normal's 97.5th percentile: 95 % between minus and plus it."""
 
@@ -81,6 +83,32 @@ def paired_ratios(
     for begin in range(0, resamples, RESAMPLE_CHUNK):
         drawn = generator.integers(0, len(gaps), size=(min(RESAMPLE_CHUNK, resamples - begin), len(gaps)))
         found.append(gaps[drawn].sum(axis=1) / bottom[drawn].sum(axis=1))
+    return _middle(found)
+
+
+def bootstrap_ratio(
+    numerators: Sequence[float], denominators: Sequence[float], *, resamples: int, seed: int
+) -> Interval:
+    """The 95 % percentile interval of sum(numerators) / sum(denominators), whole documents drawn with replacement.
+
+    Tokens of one document are not independent, hence documents are the unit (a cluster bootstrap: Efron and
+    Tibshirani, An Introduction to the Bootstrap, 1993, chapter 8). One document alone gives its own value twice.
+    """
+    top = np.asarray(numerators, dtype=np.float64)
+    bottom = np.asarray(denominators, dtype=np.float64)
+    if len(top) == 0 or len(top) != len(bottom):
+        raise ValueError(f"{len(top)} numerators and {len(bottom)} denominators")
+    generator = np.random.default_rng(seed)
+    ratios = []
+    for first in range(0, resamples, RESAMPLE_CHUNK):
+        rows = min(RESAMPLE_CHUNK, resamples - first)
+        drawn = generator.integers(0, len(top), size=(rows, len(top)))
+        ratios.append(top[drawn].sum(axis=1) / bottom[drawn].sum(axis=1))
+    return _middle(ratios)
+
+
+def _middle(resampled: list[NDArray[np.float64]]) -> Interval:
+    """What lies between the outer 5 % of the resamples."""
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(found), [tail, 1 - tail])
+    low, high = np.quantile(np.concatenate(resampled), [tail, 1 - tail])
     return Interval(float(low), float(high))
