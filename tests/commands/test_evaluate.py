@@ -65,7 +65,12 @@ def test_tasks_on_a_release(small: Build, tmp_path: Path, capsys: pytest.Capture
     [
         (["--suite", "poetry"], 2, "there is no suite 'poetry'"),
         (["--run", "x"], 2, "are for --tasks"),
-        (["--suite", "agreement", "--tasks", "t/**"], 2, "give one of them"),
+        (["--suite", "agreement", "--tasks", "t/**"], 2, "--suite and --tasks are of two evaluations"),
+        (
+            ["--items", "5", "--seed", "0", "--tasks", "t/**", "--run", "x"],
+            2,
+            "--items, --seed and --tasks are of two",
+        ),
         (["--tasks", "t/**"], 2, "--run says which"),
         (["--out", "."], 2, "is there already"),
         (["--suite", "identity", "--items", "9999"], 1, "Ask for fewer"),

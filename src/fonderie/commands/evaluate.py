@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fonderie.evaluate.score import Score
 
 SOURCE = "fonderie evaluate"
+ITEMS = 100
+OF_SUITES = ("suite", "items", "seed", "template", "model_name")
 
 
 def add(verbs: Any) -> None:
@@ -25,10 +27,10 @@ def add(verbs: Any) -> None:
     parser.add_argument("release", type=Path, metavar="RELEASE")
     suites = parser.add_argument_group("the French suites")
     suites.add_argument("--suite", action="append", metavar="NAME", help="this suite alone; may be repeated")
-    suites.add_argument("--items", type=positive, default=100, metavar="N", help="of each; default: %(default)s")
-    suites.add_argument("--seed", type=int, default=0, help="another seed, other items; default: %(default)s")
-    suites.add_argument("--template", choices=("chat", "plain"), default="chat", help="default: %(default)s")
-    suites.add_argument("--model-name", default="", metavar="NAME", help="the name that it may give itself")
+    suites.add_argument("--items", type=positive, metavar="N", help=f"of each; default: {ITEMS}")
+    suites.add_argument("--seed", type=int, help="another seed, other items; default: 0")
+    suites.add_argument("--template", choices=("chat", "plain"), help="default: chat")
+    suites.add_argument("--model-name", metavar="NAME", help="the name that it may give itself")
     tasks = parser.add_argument_group("lm-eval, instead of the suites (pip install 'fonderie[eval]')")
     tasks.add_argument("--tasks", metavar="GLOB", help="a folder of tasks and their data, such as 'tasks/**'")
     tasks.add_argument("--run", action="append", metavar="TASK", help="a task, group or tag; may be repeated")
@@ -48,8 +50,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise ReleaseError(f"{release} is no release: it has no release.json")
     if (options.run or options.shots is not None or options.limit) and not options.tasks:
         raise UsageError("--run, --shots and --limit are for --tasks")
-    if options.tasks and options.suite:
-        raise UsageError("--suite and --tasks are two evaluations: give one of them")
+    of_suites = {f"--{name.replace('_', '-')}": getattr(options, name) for name in OF_SUITES}
+    given = [name for name, value in of_suites.items() if value is not None]
+    if options.tasks and given:
+        raise UsageError(f"{', '.join(given)} and --tasks are of two evaluations: leave one of them out")
     if options.out and options.out.exists():
         raise UsageError(f"--out: {options.out} is there already; name a new folder")
     screen = console()
@@ -81,20 +85,19 @@ def _output(kept: Path | None, scratch: Path) -> "Output":
 
 
 def _suites(options: argparse.Namespace, out: "Output", machine: Machine) -> "list[Score]":
-    from fonderie.core.document import shard_paths
     from fonderie.evaluate.french.compose import SUITES, compose_items
     from fonderie.evaluate.french.step import FrenchParameters, ask
     from fonderie.evaluate.score import write_scores
+    from fonderie.release.trained_on import documents_behind
 
     unknown = sorted(set(options.suite or ()) - set(SUITES))
     if unknown:
         raise UsageError(f"there is no suite '{unknown[0]}'", hint=f"Known: {', '.join(SUITES)}.")
     suites = tuple(suite for suite in SUITES if not options.suite or suite in options.suite)
-    items = compose_items(suites, options.items, options.seed, options.model_name)
+    items = compose_items(suites, options.items or ITEMS, options.seed or 0, options.model_name or "")
     asked = [(item.document(SOURCE, number), item) for number, item in enumerate(items)]
-    # The documents that the release distributes; without them nobody can say which items it was trained on.
-    shards = shard_paths(options.release / "data") or None
-    params = FrenchParameters(template=options.template)
+    params = FrenchParameters(template=options.template or "chat")
+    shards = documents_behind(options.release)
     scores, outcomes = ask(options.release, options.release, asked, params, shards=shards, machine=machine)
     write_scores(out, scores, outcomes)
     return scores
