@@ -230,27 +230,24 @@ def _trained(model: Artifact, tokenizer: Artifact, params: BundleParameters) -> 
     def entry(artifact: Artifact) -> InputEntry:
         return InputEntry(key=artifact.key, digest=artifact.digest)
 
-    if model.manifest.step == CHECKPOINT_STEP:
-        (training,) = model.upstream["model"]
-    else:
-        training = model
+    training = _training_of(model)
     tokens = list({pack.key: pack for pack in training.upstream.get("tokens", ())}.values())
     documents = [item for pack in tokens for item in pack.upstream.get("documents", ())]
     came_from = training.upstream.get("model", ()) if params.base else ()
-    bases = [base for base in came_from if is_training(base.manifest)]
+    bases = [base for base in came_from if is_training(_training_of(base).manifest)]
     return Trained(
         model=entry(model),
         tokenizer=entry(tokenizer),
         tokens=entry(tokens[0]) if params.tokens and tokens else None,
         further_tokens=tuple(map(entry, tokens[1:])) if params.tokens else (),
         documents=tuple(map(entry, documents)) if params.documents else (),
-        base=_trained(bases[0], bases[0].upstream["tokenizer"][0], params) if bases else None,
+        base=_trained(bases[0], _training_of(bases[0]).upstream["tokenizer"][0], params) if bases else None,
     )
 
 
-def _training_of(model: Artifact) -> str:
-    """The key of the training that a model is the end of, or a checkpoint."""
-    return model.upstream["model"][0].key if model.manifest.step == CHECKPOINT_STEP else model.key
+def _training_of(model: Artifact) -> Artifact:
+    """The training that a model is the end of, or a checkpoint."""
+    return model.upstream["model"][0] if model.manifest.step == CHECKPOINT_STEP else model
 
 
 def _refuse_other_scores(inputs: Inputs, params: BundleParameters) -> None:
@@ -263,9 +260,9 @@ def _refuse_other_scores(inputs: Inputs, params: BundleParameters) -> None:
                 hint="Wire the scores of the released model; those of a parent go to the gate's `parent`, those of "
                 "checkpoints on the way to `course`.",
             )
-    training = _training_of(inputs.one("model"))
+    training = _training_of(inputs.one("model")).key
     for scores in inputs.all("course"):
-        if training not in {_training_of(artifact) for artifact in scores.upstream.get("model", ())}:
+        if training not in {_training_of(artifact).key for artifact in scores.upstream.get("model", ())}:
             raise ReleaseError(
                 f"the release '{params.name}' is given the course of another training than that of its model",
                 hint="Wire scores of this training's checkpoints, such as those of 'base@step-400'.",

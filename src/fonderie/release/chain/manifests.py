@@ -183,7 +183,7 @@ def _data_problems(here: ReleaseIndex | Trained, manifests: Manifests, where: st
         )
     if here.base:
         below = where + BASE
-        base = manifests.get(here.base.model.key)
+        base = training_behind(manifests.get(here.base.model.key), manifests)
         if here.base.model not in inputs.get("model", []):
             problems.append(f"{below}model.safetensors: the weights do not go on from these, say the manifests")
         if base and here.base.tokenizer not in base.inputs.get("tokenizer", []):
