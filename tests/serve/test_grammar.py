@@ -88,8 +88,8 @@ def test_a_schema_that_refers_to_itself_is_followed(client):
     assert answer.choices[0].message.content.startswith('{"n": ')
 
 
-WIDE = {"type": "object", "properties": {f"p{n}": {"type": "null"} for n in range(1_500)}}
-"""Compiles, and is too wide to be walked: any of 1,500 properties may come next."""
+WIDE = {"type": "object", "properties": {f"p{n}": {"type": "null"} for n in range(1_100)}}
+"""Compiles, and is too wide to be walked: any of 1,100 properties may come next."""
 
 
 def test_a_schema_that_fails_in_mid_answer_ends_that_answer_alone(client, unended, capfd):
@@ -107,7 +107,7 @@ def unended(running):
 
 
 def test_others_are_answered_while_a_schema_is_compiled(running, client, unended):
-    slow = {"type": "object", "properties": {f"p{n}": {"type": "null"} for n in range(2_000)}}
+    slow = {"type": "object", "properties": {f"p{n}": {"type": "null"} for n in range(1_100)}}
     assert len(json.dumps(slow)) < LONGEST_SCHEMA
     ended = threading.Event()
 
@@ -124,11 +124,11 @@ def test_others_are_answered_while_a_schema_is_compiled(running, client, unended
     thread = threading.Thread(target=compile_it)
     thread.start()
     answered = 0
-    while not ended.wait(0.05):
+    while not ended.wait(0.01):
         client.chat.completions.create(**{**ASKED, "max_tokens": 1})
         answered += 1
     thread.join()
-    assert answered >= 3
+    assert answered >= 2
 
 
 def test_the_schema_of_one_is_nothing_to_those_beside_it(model, tokenizer, grammars):

@@ -15,8 +15,8 @@ from torch import Tensor
 # Without it, white space may come without end, and a small model writes nothing else.
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 ANY_OBJECT = {"type": "object"}
-LONGEST_SCHEMA = 1 << 16
-"""Characters: compiling takes time with the square of the properties, 6 s for 5,000 (docs/log/0020-api.md)."""
+LONGEST_SCHEMA = 1 << 15
+"""Characters: compiling takes time with the square of the properties, SEEBELOW for 2,700 (docs/log/0020-schemas.md)."""
 MOST_LEXER_STATES = 50_000
 """llguidance's own limit is five times as many, 1 to 2 KB each: half a gigabyte for one answer."""
 
