@@ -1,7 +1,7 @@
 """fonderie serve: releases behind an OpenAI-compatible interface."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--i-know-it-failed",
         metavar="REASON",
-        help="serve a release that failed its gate; who, when and why is recorded beside it",
+        help="serve releases that failed their gates; who, when and why is recorded beside each",
     )
     add_database(parser)
     _add_door(parser)
@@ -148,17 +148,25 @@ def _serve(options: argparse.Namespace) -> int:
         raise UsageError(
             f"{error.name} is not installed, which serving needs", hint="pip install 'fonderie[serve]'"
         ) from error
-    from fonderie.release.gate import refuse_failed
-
-    for release in options.releases:
-        refuse_failed(release, options.i_know_it_failed, action="serve")
     guards = _guards(options)
+    _pass_gates(options.releases, options.i_know_it_failed)
     with service_database(options.database) as database:
         state = turn(options, database)
         if state.closed is not None or state.stage != "open":
             say(f"The service is {in_words(state)}")
         _answer(options, database, guards, say)
     return 0
+
+
+def _pass_gates(releases: Sequence[Path], known: str | None) -> None:
+    """Refuse what failed its gate, unless somebody has said why; said of those alone that failed, and recorded."""
+    from fonderie.release.gate import read_gate, refuse_failed
+
+    gates = {release: read_gate(release) for release in releases}
+    failed = {release for release, gate in gates.items() if gate is not None and not gate.passed}
+    for release in releases:
+        # Where none failed there is nothing to know, and it is refused.
+        refuse_failed(release, known if release in failed or not failed else None, action="fonderie serve")
 
 
 def _guards(options: argparse.Namespace) -> "Guards":

@@ -1,5 +1,6 @@
 """The routes of the chat page: ask, follow the answer, stop it. They lead to the same engine as the API's."""
 
+import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -23,6 +24,8 @@ from fonderie.serve.served import Served, conversation_prompt
 
 OWNER = "fonderie-answers"
 """Cookie that says whose the running answers are. A browser forgets it when it closes; here it is never stored."""
+OWNER_BYTES = 24
+_OWNER_FORM = re.compile(r"[A-Za-z0-9_-]{32}")
 TOKENS = 1_000
 """The longest answer unless a visitor says otherwise; never more than fits into the context."""
 LARGEST_SEED = 2**53 - 1
@@ -133,8 +136,9 @@ async def start(
 
 def owner_of(request: Request) -> tuple[str, bool]:
     """Whose answers a browser may follow, and whether this was made just now, for `set_owner`."""
-    cookie = request.cookies.get(_cookie_name(request))
-    return (cookie, False) if cookie else (secrets.token_urlsafe(24), True)
+    cookie = request.cookies.get(_cookie_name(request), "")
+    # It is held in memory beside every answer, so nothing but what was given here is taken for one.
+    return (cookie, False) if _OWNER_FORM.fullmatch(cookie) else (secrets.token_urlsafe(OWNER_BYTES), True)
 
 
 def set_owner(response: Response, request: Request, owner: str) -> None:
