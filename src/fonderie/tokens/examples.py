@@ -25,11 +25,11 @@ def answer_mask(ids: Ids, special: Mapping[str, int], *, last: bool = False) -> 
 
     `ids` is one conversation, whole or cut.
     """
-    begins = np.flatnonzero(ids == special[ROLE_TOKENS["assistant"]])[-1 if last else None :]
-    ends = np.append(np.flatnonzero(ids == special[END]), len(ids) - 1)
+    begins = (ids == special[ROLE_TOKENS["assistant"]]).nonzero()[0][-1 if last else None :]
+    ends = (ids == special[END]).nonzero()[0]
     mask = np.zeros(len(ids), dtype=np.bool_)
-    for begin, end in zip(begins, ends[np.searchsorted(ends, begins)], strict=True):
-        mask[begin + 1 : end + 1] = True
+    for begin, place in zip(begins.tolist(), ends.searchsorted(begins).tolist(), strict=True):
+        mask[begin + 1 : ends[place] + 1 if place < len(ends) else None] = True
     return mask
 
 

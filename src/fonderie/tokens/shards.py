@@ -137,9 +137,9 @@ class TokenStream:
 
     @cached_property
     def arrays(self) -> list[npt.NDArray[Any]]:
-        """The shards, mapped into memory."""
+        """The shards, mapped into memory; as plain arrays, since a slice of a memmap costs more than its bytes."""
         return [
-            np.memmap(self.folder / shard.tokens_file, dtype=self.dtype, mode="r")
+            np.asarray(np.memmap(self.folder / shard.tokens_file, dtype=self.dtype, mode="r"))
             if shard.tokens
             else np.empty(0, dtype=self.dtype)
             for shard in self.index.shards
