@@ -17,8 +17,10 @@ from tests.corpus.builders import document
 from tests.train.tuning import SMALL, base, conversation, packed, preference, run
 from torch.nn import functional
 
-from fonderie.core.errors import InputError, StoreError
+from fonderie.core.errors import InputError, RecipeError, StoreError
 from fonderie.core.manifest import list_files
+from fonderie.core.recipe import load_recipe
+from fonderie.core.steps import find_step
 from fonderie.model.convert import load_pretrained
 from fonderie.model.generate import generate
 from fonderie.tokens.conversation import Turn
@@ -217,6 +219,16 @@ def test_a_base_that_does_not_fit_is_named(
     with pytest.raises(InputError, match="is no conversation"):
         run("instruct", model, texts, tokenizer_folder, tmp_path / "c")
     run("instruct", model, texts, tokenizer_folder, tmp_path / "d", texts=True, duration="1 step")
+
+
+def test_a_base_of_the_recipe_that_reads_less_is_named_before_it_is_trained(tmp_path: Path) -> None:
+    recipe = (ROOT / "recipes/instruct.toml").read_text(encoding="utf-8")
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe.replace('context = 256\nbatch = 4\nduration = "1 epoch"\n\n', "context = 128\n\n", 1))
+    with pytest.raises(
+        RecipeError, match=r"\[instructed\] context = 256 is more than the 128 tokens that its base"
+    ):
+        load_recipe(path, (), find_step)
 
 
 def test_conversations_alone_in_their_sequences_learn_the_same(

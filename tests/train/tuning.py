@@ -67,7 +67,16 @@ def base(folder: Path, *, context: int = 64, vocabulary: int = VOCABULARY) -> Pa
     return folder
 
 
-def run(kind: str, model: Path, tokens: Path, tokenizer: Path, staging: Path, **changes: object) -> Output:
+def run(
+    kind: str,
+    model: Path,
+    tokens: Path,
+    tokenizer: Path,
+    staging: Path,
+    *,
+    validation: list[Document] | None = None,
+    **changes: object,
+) -> Output:
     """Instruct or prefer, outside any store."""
     out = Output(staging / "files", staging / "state")
     for folder in (out.path, out.state):
@@ -77,6 +86,8 @@ def run(kind: str, model: Path, tokens: Path, tokenizer: Path, staging: Path, **
         "tokens": artifact(tokens),
         "tokenizer": artifact(tokenizer),
     }
+    if validation is not None:
+        named["validation"] = documents(staging / "validation", [validation])
     inputs = Inputs({name: (found,) for name, found in named.items()})
     threads, processes = (int(str(changes.pop(name, 1))) for name in ("threads", "processes"))
     step, params = (instruct, InstructParameters) if kind == "instruct" else (prefer, PreferParameters)

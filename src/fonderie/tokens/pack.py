@@ -7,6 +7,7 @@ them, instruction keeps them whole.
 """
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 from fonderie.core.document import read_documents, shard_paths
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
-from fonderie.core.step import Inputs, Output, Parameters, Port, step
+from fonderie.core.step import Artifact, Inputs, Output, Parameters, Port, step
 from fonderie.tokens.shards import Extent, ShardEntry, ShardIndex, dtype_for, write_shard
 from fonderie.tokens.tokenizer import Tokenizer
 
@@ -57,11 +58,24 @@ def pairs(inputs: Inputs, params: PairsParameters, out: Output, machine: Machine
 
 
 def _pack(inputs: Inputs, out: Output, machine: Machine, *, as_pairs: bool) -> None:
-    folder = inputs.one("tokenizer").path
-    tokenizer = Tokenizer(folder)
-    shards = [path for artifact in inputs.all("documents") for path in shard_paths(artifact.path)]
+    sources = write_tokens(
+        inputs.all("documents"), inputs.one("tokenizer").path, out.path, machine, as_pairs=as_pairs
+    )
+    tokens = sum(counts["tokens"] for counts in sources.values())
+    out.statistics.update(tokens=tokens, sources=sources)
+
+
+def write_tokens(
+    documents: Sequence[Artifact], tokenizer_folder: Path, folder: Path, machine: Machine, *, as_pairs: bool
+) -> dict[str, dict[str, int]]:
+    """Write tokens/, offsets/ and index.json into a folder; returns documents, tokens and bytes of each source.
+
+    InputError for a document that is not what is packed, and where there is none.
+    """
+    tokenizer = Tokenizer(tokenizer_folder)
+    shards = [path for artifact in documents for path in shard_paths(artifact.path)]
     dtype = dtype_for(tokenizer.vocabulary)
-    work = partial(_pack_shard, tokenizer_folder=folder, out=out.path, dtype=dtype, as_pairs=as_pairs)
+    work = partial(_pack_shard, tokenizer_folder=tokenizer_folder, out=folder, dtype=dtype, as_pairs=as_pairs)
     packed = list(machine.map(work, list(enumerate(shards)), label="packing"))
     index = ShardIndex(
         dtype=dtype,
@@ -75,14 +89,14 @@ def _pack(inputs: Inputs, out: Output, machine: Machine, *, as_pairs: bool) -> N
         raise InputError(
             "no document is left to pack", hint="`fonderie show` says which step dropped them, and why."
         )
-    (out.path / "index.json").write_text(json.dumps(index.model_dump(), indent=1) + "\n", encoding="utf-8")
+    (folder / "index.json").write_text(json.dumps(index.model_dump(), indent=1) + "\n", encoding="utf-8")
     sources: dict[str, dict[str, int]] = {}
     for result in packed:
         for source, counts in result.sources.items():
             into = sources.setdefault(source, dict.fromkeys(counts, 0))
             for name, value in counts.items():
                 into[name] += value
-    out.statistics.update(tokens=sum(entry.tokens for entry in index.shards), sources=dict(sorted(sources.items())))
+    return dict(sorted(sources.items()))
 
 
 def _pack_shard(job: tuple[int, Path], *, tokenizer_folder: Path, out: Path, dtype: str, as_pairs: bool) -> _Packed:

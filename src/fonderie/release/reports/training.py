@@ -280,6 +280,7 @@ def facts_of(
         ("Parameters", _count(statistics.get("parameters"))),
         ("Steps", _count(statistics.get("steps"))),
         ("Tokens", _count(statistics.get("tokens"))),
+        ("On what was held out", _held_out_words(statistics.get("held_out") or {})),
         ("Floating-point operations", _operations(statistics)),
         ("Time of the last run", in_words(measured["training_seconds"]) if "training_seconds" in measured else ""),
         ("Runs", _runs(measured)),
@@ -308,6 +309,26 @@ def energy_words(energy: dict[str, Any]) -> str:
 
 def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else ""
+
+
+def _held_out_words(found: dict[str, Any]) -> str:
+    """What a tuned model did on documents that were set aside: see train/steps/held_out.py."""
+    if "preferred" in found:
+        said = (
+            f"the better answer gained on the worse one in {found['preferred']:.1%} of {found['pairs']:,} pairs "
+            f"({found['preferred_low']:.1%} to {found['preferred_high']:.1%}), by {found['margin_nats']:.3f} nats "
+            f"on average ({found['margin_nats_low']:.3f} to {found['margin_nats_high']:.3f})"
+        )
+    elif "model" in found:
+        own, base = found["model"], found["base"]
+        said = (
+            f"{own['loss']:.4f} nats per token that counts ({own['loss_low']:.4f} to {own['loss_high']:.4f}), "
+            f"where its base has {base['loss']:.4f}; {found['conversations']:,} conversations"
+        )
+    else:
+        return ""
+    seen = found["also_trained_on"]
+    return f"{said}; {seen:,} of them were trained on" if seen else said
 
 
 def _operations(statistics: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ Writes what every training does (committed.py). Which targets count follows from
 that verify recomputes it, batch by batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,14 @@ from pydantic import PositiveFloat
 from fonderie.core.errors import InputError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Port, step
-from fonderie.tokens.examples import conversations_in
+from fonderie.tokens.examples import Examples, conversations_in
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.committed import saving, train_committed
 from fonderie.train.parallel.launch import shared_out
 from fonderie.train.record.commitment import Commitment
 from fonderie.train.settings.duration import Share
-from fonderie.train.settings.kernels import settle_for
-from fonderie.train.steps.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
+from fonderie.train.steps.held_out import VALIDATION_PORT, HeldOut
+from fonderie.train.steps.tuning import Tuning, TuningSettings, fits_base, opened, packed_batches
 from fonderie.train.training import NextToken, parameters_of
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ class InstructParameters(TuningSettings):
     """Let plain texts in among the conversations, all of whose tokens count: a share of what the base was trained
     on, so that it forgets less."""
 
+    def examples(self, stream: TokenStream, special: Mapping[str, int]) -> Examples:
+        """The conversations of a stream that can be learnt from."""
+        return conversations_in(stream, special, room=self.context + 1, long=self.long, texts=self.texts)
+
 
 instruct_parameters = partial(parameters_of, kind=InstructParameters, what="instruction")
 """The parameters that a commitment names; InputError if they are those of no instruction."""
@@ -66,8 +70,7 @@ class Instruction(NextToken, Tuning):
     ) -> Self:
         """The training of parameters on a stream, in the order that a commitment names."""
         assert commitment.special is not None
-        room = params.context + 1
-        examples = conversations_in(stream, commitment.special, room=room, long=params.long, texts=params.texts)
+        examples = params.examples(stream, commitment.special)
         packed, plan = packed_batches(examples, params, commitment.shuffle_seed, together=params.packing)
         return cls(params, packed, plan, base)
 
@@ -93,16 +96,24 @@ class Instruction(NextToken, Tuning):
     version=VERSION,
     parameters=InstructParameters,
     produces="model",
-    inputs={"model": Port("model"), "tokens": Port("tokens"), "tokenizer": Port("tokenizer")},
+    inputs={"model": Port("model"), "tokens": Port("tokens"), "tokenizer": Port("tokenizer"), **VALIDATION_PORT},
     resumable=True,
+    upstream=fits_base,
 )
 @shared_out
 def instruct(inputs: Inputs, params: InstructParameters, out: Output, machine: Machine) -> None:
-    """Teach a base to answer, from conversations; statistics count them, and the assistant's tokens."""
-    settle_for(params, machine)
-    stream = TokenStream.open(inputs.one("tokens").path)
-    special = special_of(inputs.one("tokenizer"), stream)
-    draft = promise(NAME, VERSION, inputs, params, special=special)
+    """Teach a base to answer, from conversations; statistics count them, and the assistant's tokens.
+
+    With an input `validation`, they also say the loss on its conversations, the base's and the model's.
+    """
+    stream, draft = opened(NAME, VERSION, inputs, params, machine)
     training = Instruction.of(params, stream, draft, inputs.one("model").path)
+    held_out = HeldOut.of(inputs, training.packed, params.examples, out)
+
+    def save(model: "LanguageModel", folder: Path) -> None:
+        saving(stream.index)(model, folder)
+        if held_out is not None:
+            out.statistics["held_out"] = held_out.losses(folder, machine)
+
     out.statistics.update(training.statistics())
-    train_committed(training, draft, out, machine, save=saving(stream.index))
+    train_committed(training, draft, out, machine, save=save)

@@ -9,7 +9,7 @@ The loss of a pair is -log sigmoid(beta · (r_chosen - r_rejected)), r being the
 the conversation, less that under the base (equation 7 of the paper); that of a step is its mean over the pairs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,17 +24,17 @@ from fonderie.core.errors import InputError, StoreError
 from fonderie.core.files import sync_folder
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output, Port, step
-from fonderie.tokens.examples import pairs_in
+from fonderie.tokens.examples import Examples, pairs_in
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.committed import saving, train_committed
 from fonderie.train.data.batch import Batch
 from fonderie.train.parallel.launch import shared_out
 from fonderie.train.record.commitment import COMMITMENT, REFERENCE, Commitment
 from fonderie.train.settings.duration import Share
-from fonderie.train.settings.kernels import settle_for
 from fonderie.train.settings.plan import Plan
 from fonderie.train.settings.schedule import Kind
-from fonderie.train.steps.tuning import Tuning, TuningSettings, packed_batches, promise, special_of
+from fonderie.train.steps.held_out import VALIDATION_PORT, HeldOut
+from fonderie.train.steps.tuning import Tuning, TuningSettings, fits_base, opened, packed_batches
 from fonderie.train.training import parameters_of, read_commitment
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class PreferParameters(TuningSettings):
     """Divide each answer's log-probabilities by its number of tokens, so that longer answers gain nothing by their
     length (Tülu 3, arXiv 2411.15124); beta is then larger, 5 there."""
 
+    def examples(self, stream: TokenStream, special: Mapping[str, int]) -> Examples:
+        """The pairs of a stream that can be learnt from."""
+        return pairs_in(stream, special, room=self.context + 1, long=self.long)
+
     @model_validator(mode="after")
     def _meant(self) -> Self:
         if self.long == "cut":
@@ -92,8 +96,7 @@ class Preferring(Tuning):
     ) -> Self:
         """The training of parameters on pairs, in the order that a commitment names; no reference known yet."""
         assert commitment.special is not None
-        examples = pairs_in(stream, commitment.special, room=params.context + 1, long=params.long)
-        packed, plan = packed_batches(examples, params, commitment.shuffle_seed)
+        packed, plan = packed_batches(params.examples(stream, commitment.special), params, commitment.shuffle_seed)
         return cls(params, packed, plan, base)
 
     @classmethod
@@ -153,19 +156,21 @@ class Preferring(Tuning):
     version=VERSION,
     parameters=PreferParameters,
     produces="model",
-    inputs={"model": Port("model"), "tokens": Port("pairs"), "tokenizer": Port("tokenizer")},
+    inputs={"model": Port("model"), "tokens": Port("pairs"), "tokenizer": Port("tokenizer"), **VALIDATION_PORT},
     resumable=True,
+    upstream=fits_base,
 )
 @shared_out
 def prefer(inputs: Inputs, params: PreferParameters, out: Output, machine: Machine) -> None:
-    """Teach a base which of two answers people prefer (DPO); statistics say how often it then prefers it too."""
+    """Teach a base which of two answers people prefer (DPO); statistics say how often it then prefers it too.
+
+    With an input `validation`, they also say how often it does on that one's pairs, which it was not trained on.
+    """
     from fonderie.train.parallel.spread import current
 
-    settle_for(params, machine)
-    stream = TokenStream.open(inputs.one("tokens").path)
-    special = special_of(inputs.one("tokenizer"), stream)
-    draft = promise(NAME, VERSION, inputs, params, special=special)
+    stream, draft = opened(NAME, VERSION, inputs, params, machine)
     training = Preferring.of(params, stream, draft, inputs.one("model").path)
+    held_out = HeldOut.of(inputs, training.packed, params.examples, out)
     # One process computes it, however many train.
     reference, digest = current().from_first(lambda: _reference(training, out, machine))
     draft, training = draft.model_copy(update={"reference": digest}), training.knowing(reference)
@@ -173,6 +178,8 @@ def prefer(inputs: Inputs, params: PreferParameters, out: Output, machine: Machi
     def save(model: "LanguageModel", folder: Path) -> None:
         saving(stream.index)(model, folder)
         out.statistics["preferences"] = _preferred(training, model, reference, machine)
+        if held_out is not None:
+            out.statistics["held_out"] = held_out.preferences(folder, machine)
 
     out.statistics.update(training.statistics())
     train_committed(training, draft, out, machine, save=save)
@@ -214,27 +221,18 @@ def log_probabilities(
     training: Preferring, model: "LanguageModel", machine: Machine, *, label: str
 ) -> NDArray[np.float32]:
     """The log-probability of both answers of every pair under a model, [pairs, 2], in the order of the tokens."""
-    import torch
+    from fonderie.train.steps.likelihood import read_all
 
-    from fonderie.train.loop import parts_of
-    from fonderie.train.steps.preference_loss import answer_log_probabilities
-
-    packed, params = training.packed, training.params
-    found = np.zeros((len(packed.examples.found) // 2, 2), dtype=np.float32)
-    device, size = model.embedding.weight.device, max(1, params.batch // params.accumulation)
-    with machine.bar(label, packed.sequences, "sequences") as bar, torch.no_grad():
-        for first in range(0, packed.sequences, size):
-            numbers = np.arange(first, min(first + size, packed.sequences))
-            batch = packed.with_(extra=None).batch_of(numbers)
-            (part,) = parts_of(batch, 1, device)
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=params.precision == "bf16"):
-                sums_BP2, _ = answer_log_probabilities(model, part)
-            values = sums_BP2.float().cpu().numpy()
-            for row, number in enumerate(numbers):
-                pairs = packed.bins[number]
-                found[pairs] = values[row, : len(pairs)]
-            bar.advance(len(numbers))
-    return found
+    params = training.params
+    found, _ = read_all(
+        training.packed,
+        model,
+        machine,
+        label=label,
+        together=max(1, params.batch // params.accumulation),
+        bf16=params.precision == "bf16",
+    )
+    return found.reshape(-1, 2)
 
 
 def _preferred(

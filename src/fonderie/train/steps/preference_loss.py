@@ -1,38 +1,23 @@
-"""What a model gives the answers of pairs, and the loss of preferring one (DPO, arXiv 2305.18290, equation 7).
+"""The loss of preferring one answer to another (DPO, arXiv 2305.18290, equation 7).
 
-Shapes live in names: B sequences, T inputs each, P places for pairs in a sequence (some empty), N rows that count,
-W width, V vocabulary. The documents 2p and 2p + 1 of a sequence are the better and the worse answer of its pair p.
+Shapes live in names: B sequences, P places for pairs in a sequence (some empty). The documents 2p and 2p + 1 of a
+sequence are the better and the worse answer of its pair p.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from fonderie.model.language_model import LanguageModel
 from fonderie.train.loop import Part
-
-# Rows whose logits exist at once, in the forward pass and again in the backward one; as in model/loss.py.
-ROWS = 512
+from fonderie.train.steps.likelihood import document_log_probabilities
 
 
 def answer_log_probabilities(model: LanguageModel, part: Part) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the counted targets, summed over each answer, and their numbers; both [B, P, 2].
-
-    fp32; zero where a sequence has no more pairs.
-    """
-    assert part.counts is not None
-    assert part.documents is not None
-    x_BTW = model.hidden(part.ids[:, :-1], documents_BT=part.documents)
-    B, places = len(part.ids), 2 * int(part.rows["pairs"].max())
-    counts_N = part.counts.flatten().nonzero()[:, 0]
-    targets_N = part.ids[:, 1:].flatten()[counts_N]
-    logp_N = _log_probabilities(x_BTW.flatten(0, 1)[counts_N], model.output_weight, targets_N)
-    rows = torch.arange(B, device=part.ids.device)[:, None] * places
-    answers_N = (rows + part.documents).flatten()[counts_N]
-    sums = torch.zeros(B * places, device=logp_N.device).index_add(0, answers_N, logp_N)
-    numbers = torch.bincount(answers_N, minlength=B * places).float()
-    return sums.view(B, -1, 2), numbers.view(B, -1, 2)
+    """Log-probabilities of the counted targets, summed over each answer, and their numbers; both [B, P, 2]."""
+    places = 2 * int(part.rows["pairs"].max())
+    sums_BD, numbers_BD = document_log_probabilities(model, part, places)
+    return sums_BD.view(len(sums_BD), -1, 2), numbers_BD.view(len(sums_BD), -1, 2)
 
 
 def preference_loss(
@@ -49,17 +34,3 @@ def preference_loss(
     if label_smoothing:
         losses_BP = (1 - label_smoothing) * losses_BP - label_smoothing * functional.logsigmoid(-margins)
     return torch.where(there_BP, losses_BP, torch.zeros_like(losses_BP)).sum()
-
-
-def _log_probabilities(x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> Tensor:
-    """Of each target, fp32, with gradients to x and weight; logits exist for a chunk of rows at a time."""
-    chunks = [
-        checkpoint(_chunk, x_NW[at : at + ROWS], weight_VW, targets_N[at : at + ROWS], use_reentrant=False)
-        for at in range(0, len(x_NW), ROWS)
-    ]
-    return torch.cat(chunks)
-
-
-def _chunk(x_NW: Tensor, weight_VW: Tensor, targets_N: Tensor) -> Tensor:
-    logits_NV = functional.linear(x_NW, weight_VW).float()
-    return -functional.cross_entropy(logits_NV, targets_N, reduction="none")

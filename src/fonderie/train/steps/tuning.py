@@ -14,7 +14,8 @@ from pydantic import Field
 
 from fonderie.core.digest import digest_file
 from fonderie.core.errors import InputError
-from fonderie.core.step import Artifact, Inputs
+from fonderie.core.machine import Machine
+from fonderie.core.step import Inputs, Parameters
 from fonderie.tokens.conversation import SPECIAL_TOKENS
 from fonderie.tokens.examples import Examples, Long
 from fonderie.tokens.shards import TokenStream
@@ -22,9 +23,11 @@ from fonderie.tokens.tokenizer import Tokenizer
 from fonderie.train.data.batch import Batch
 from fonderie.train.data.packing import PackedBatches
 from fonderie.train.record.commitment import Commitment, phase_data
+from fonderie.train.settings.kernels import settle_for
 from fonderie.train.settings.plan import Plan
+from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.settings.ramp import BatchSizes
-from fonderie.train.settings.shared import Settings
+from fonderie.train.settings.shared import Seed, Settings
 from fonderie.train.steps.pretrain import check_tokenizer
 from fonderie.train.training import OnBase, plan_of
 
@@ -42,10 +45,18 @@ class TuningSettings(Settings):
     """Tokens per sequence in training, at most the base's context. Several short examples share a sequence."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Of matrices; by default nothing pulls the base's weights to zero."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """The data order follows from it and from the tokens (see train/record/commitment.py)."""
     long: Long = "stop"
     """A document of more tokens than a sequence holds stops the build, or is dropped or cut, and counted."""
+
+
+def fits_base(params: TuningSettings, feeding: Mapping[str, tuple[Parameters, ...]]) -> None:
+    """ValueError for sequences longer than a base reads that the same recipe trains: said before it is trained."""
+    for base in feeding["model"]:
+        reads = base.all_phases[-1].context if isinstance(base, PretrainParameters) else params.context
+        if params.context > reads:
+            raise ValueError(f"context = {params.context:,} is more than the {reads:,} tokens that its base reads")
 
 
 @dataclass(frozen=True)
@@ -123,8 +134,15 @@ class Tuning(OnBase):
         }
 
 
-def special_of(tokenizer: Artifact, stream: TokenStream) -> dict[str, int]:
-    """The ids of the template's tokens; InputError for a tokenizer without turns, or not that of the tokens."""
+def opened(
+    name: str, version: int, inputs: Inputs, params: TuningSettings, machine: Machine
+) -> tuple[TokenStream, Commitment]:
+    """How both kinds begin: the processor settled, the tokens, and the commitment but for its initial state.
+
+    InputError for a tokenizer without turns, or not that of the tokens.
+    """
+    settle_for(params, machine)
+    stream, tokenizer = TokenStream.open(inputs.one("tokens").path), inputs.one("tokenizer")
     check_tokenizer(tokenizer, stream.index)
     known = Tokenizer(tokenizer.path)
     if not known.has_turns:
@@ -132,25 +150,18 @@ def special_of(tokenizer: Artifact, stream: TokenStream) -> dict[str, int]:
             f"the tokenizer in {tokenizer.path} has no tokens for the turns of a conversation",
             hint="Add them with tokens.extend (conversation = true), and give the model that it makes.",
         )
-    return {token: known.special[token] for token in SPECIAL_TOKENS}
-
-
-def promise(
-    name: str, version: int, inputs: Inputs, params: TuningSettings, *, special: Mapping[str, int]
-) -> Commitment:
-    """The commitment of a training on a base, but for its initial state."""
-    stream = TokenStream.open(inputs.one("tokens").path)
     (data,) = phase_data([stream], params.seed)
-    return Commitment(
+    draft = Commitment(
         step=name,
         version=version,
         parameters=params.model_dump(mode="json"),
-        tokenizer=digest_file(inputs.one("tokenizer").path / "tokenizer.json"),
+        tokenizer=digest_file(tokenizer.path / "tokenizer.json"),
         **dict(data),
         initial_state="",
         base=inputs.one("model").digest,
-        special=dict(special),
+        special={token: known.special[token] for token in SPECIAL_TOKENS},
     )
+    return stream, draft
 
 
 def packed_batches(
