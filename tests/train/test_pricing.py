@@ -9,6 +9,8 @@ from fonderie.core.recipe import load_recipe
 from fonderie.core.steps import find_step
 from fonderie.train.pricing import Assumptions, Price, price, price_recipe
 from fonderie.train.settings.pretrain import PretrainParameters
+from fonderie.train.steps.instruct import InstructParameters
+from fonderie.train.steps.prefer import PreferParameters
 from fonderie.train.training import plan_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -138,6 +140,22 @@ def test_a_tokenizer_that_nobody_has_read_is_named(tmp_path: Path) -> None:
 """,
     )
     assert priced(tmp_path, text)["base"].unknown == "its vocabulary is that of [bpe], which nobody has read yet"
+
+
+def test_of_preferences_what_is_read_besides_is_said() -> None:
+    model = PretrainParameters(depth=2).config_for(300)
+    of = {
+        kind: price("tuned", kind(duration="10 steps", context=128), model, Assumptions())
+        for kind in (InstructParameters, PreferParameters)
+    }
+    instructed, preferred = of.values()
+    assert (
+        instructed.flops
+        == preferred.flops
+        == 10 * 16 * 128 * model.model_copy(update={"context": 128}).flops_per_token
+    )
+    assert instructed.besides == ""
+    assert "read once by the base before" in preferred.besides
 
 
 def test_a_duration_in_epochs_has_no_price_yet() -> None:

@@ -148,7 +148,8 @@ def _print_price(price: "Price", assumed: "Assumptions", screen: Console) -> Non
     machine = f"{assumed.gpu} ({assumed.peak_flops / 1e12:,.0f} TFLOP/s, {assumed.gpu_watts:,.0f} W)"
     screen.print(
         f"  about {price.gpu_hours:,.4g} GPU-hours and {price.kilowatt_hours:,.4g} kWh: an estimate, for {machine} "
-        f"at an MFU of {assumed.mfu:.0%} and a PUE of {assumed.pue}.",
+        f"at an MFU of {assumed.mfu:.0%} and a PUE of {assumed.pue}."
+        + (f" Besides, {price.besides}." if price.besides else ""),
         highlight=False,
     )
 

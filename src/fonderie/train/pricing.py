@@ -12,8 +12,11 @@ from fonderie.train.settings.continued import ContinueParameters
 from fonderie.train.settings.imported import ImportModelParameters
 from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.settings.shared import Settings
+from fonderie.train.steps.prefer import PreferParameters
 from fonderie.train.training import plan_of
 from fonderie.train.view.view import flops_until
+
+BESIDES = "all pairs are read once by the base before and once by the model after, 2 FLOPs per weight and token"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Price:
     kilowatt_hours: float | None = None
     unknown: str = ""
     """What there is no estimate without, in words; empty where there is one."""
+    besides: str = ""
+    """What is computed besides, and depends on documents that nobody has read yet; in words."""
 
 
 class _UnknownSizeError(Exception):
@@ -86,7 +91,8 @@ def price(call: str, params: Settings, model: ModelConfig | int, assumptions: As
         flops = flops_until(model, plan, plan.steps) - (6 - each) * (size - looked_up) * plan.tokens
     hours = flops / (assumptions.peak_flops * assumptions.mfu) / 3600
     energy = hours * assumptions.gpu_watts * assumptions.pue / 1e3
-    return Price(call, size, plan.steps, plan.tokens, float(flops), hours, energy)
+    besides = BESIDES if isinstance(params, PreferParameters) else ""
+    return Price(call, size, plan.steps, plan.tokens, float(flops), hours, energy, besides=besides)
 
 
 def _model_of(call: Call, calls: Mapping[str, Call]) -> ModelConfig | int:
