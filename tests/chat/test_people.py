@@ -129,6 +129,17 @@ def test_the_cookie_lasts_as_long_as_what_is_kept(arena, client):
     assert "set-cookie" not in client.get("/fr/").headers
 
 
+def test_a_page_that_needs_no_database_is_there_without_it(arena, client):
+    agree(client, "evaluation")
+    seen = []
+    for name, other in (("sessions", "elsewhere"), ("elsewhere", "sessions")):
+        with arena.database.write() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO {other}")
+        page = client.get("/fr/")
+        seen.append((page.status_code, "set-cookie" in page.headers))
+    assert seen == [(200, False), (200, True)]
+
+
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
 def test_see_export_and_delete_in_a_browser(visit, arena, phone):
     page = visit(f"{arena.url}/fr/consent", phone=phone)

@@ -1,5 +1,6 @@
 """What a visitor decides of their own traces: two consents, and a page to see, export and delete what is kept."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import orjson
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from fonderie.chat import consent
@@ -33,6 +35,8 @@ from fonderie.serve.sessions import (
     set_cookie,
     visit,
 )
+
+log = logging.getLogger(__name__)
 
 Standing = Literal["none", "refused", "stale", "evaluation", "publication"]
 """What a visitor's consent comes to now."""
@@ -120,7 +124,12 @@ def add_people(site: Site, people: People) -> None:
 
     async def seen(request: Request, response: Response) -> None:
         """What is kept goes so many days after the last visit: so long the cookie has to last that leads to it."""
-        cookie = await run_in_threadpool(people.seen, request)
+        try:
+            cookie = await run_in_threadpool(people.seen, request)
+        except SQLAlchemyError as error:
+            # Its text may hold what could not be written. Whoever wants to talk does not need us to remember it.
+            log.error("a visit could not be noted (%s)", type(error).__name__)
+            return
         if cookie is not None:
             set_cookie(response, request, cookie, days=people.retention_days)
 
