@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import openai
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from tests.serve.serving import door, serving
@@ -58,3 +59,8 @@ def test_no_request_that_the_document_allows_or_forbids_is_an_error_of_ours(docu
     assert len(operations) >= 12
     assert statuses[200] >= len(operations)
     assert statuses[400] >= EXAMPLES, "nothing that is forbidden was tried"
+
+
+def test_a_token_of_thousands_of_digits_is_refused_by_name(client):
+    with pytest.raises(openai.BadRequestError, match="logit_bias names"):
+        client.completions.create(model="toy-0.1.0", prompt="Le chat", logit_bias={"9" * 5_000: 1})
