@@ -344,6 +344,9 @@ def test_nothing_to_publish_and_a_folder_that_is_there_are_refused(database, out
     publish(database, out)
     with pytest.raises(UsageError, match="is there already"):
         export(database, out, licence="CC-BY-4.0", at=LATER)
+    for nowhere in out / "README.md" / "set", Path("/proc/nowhere/set"):
+        with pytest.raises(UsageError, match="set cannot be written: "):
+            export(database, nowhere, licence="CC-BY-4.0", at=LATER)
 
 
 def test_the_card_says_what_there_is(database, out):

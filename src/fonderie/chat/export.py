@@ -14,7 +14,8 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,15 +67,42 @@ class _Rows:
 
 
 def export(database: Database, out: Path, *, licence: Licence, at: float, find: Find | None = None) -> Exported:
-    """Write the data set into a new folder; UsageError if it holds something, InputError if nothing may be said."""
+    """Write the data set into a new folder. UsageError if it holds something or cannot be written, InputError if
+    nothing may be said.
+    """
+    try:
+        with _new_folder(out) as staging:
+            return _export(database, staging, licence=licence, at=at, find=find or find_personal_data)
+    except OSError as error:
+        raise UsageError(
+            f"{out} cannot be written: {error.strerror or error}",
+            hint="Name a folder that is yours, where there is room.",
+        ) from error
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Where to write: it has the folder's name when the block has ended well, and is gone otherwise."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(
             f"{out} is there already", hint="Name a new folder: an export that was published stays so."
         )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        staging.replace(out)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _export(database: Database, out: Path, *, licence: Licence, at: float, find: Find) -> Exported:
     # Searching takes minutes where there is much: nobody who wants to be forgotten waits for it.
     with database.read() as connection:
         candidates = list(publishable(connection))
-    searched = search(candidates, find or find_personal_data)
+    searched = search(candidates, find)
     with database.write() as connection:
         names = _publish(connection, searched, at)
         listed = select(tombstones.c.public_id, tombstones.c.at).order_by(tombstones.c.public_id)
@@ -148,23 +176,14 @@ def _rows(kept: Sequence[Judged], names: Mapping[str, str], licence: Licence) ->
 
 
 def _write(out: Path, rows: _Rows, buried: Sequence[tuple[str, float]], card: str) -> None:
-    """All of it or nothing."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        (staging / "data").mkdir()
-        _write_table(staging / "data" / "votes.parquet", rows.votes, VOTE_SCHEMA)
-        _write_table(staging / "data" / "thumbs.parquet", rows.thumbs, THUMB_SCHEMA)
-        _write_table(staging / "data" / "preferences.parquet", rows.preferences, PREFERENCE_SCHEMA)
-        stones = [{"conversation": name, "on": day_of(when)} for name, when in buried]
-        listed = {"format": TOMBSTONES_FORMAT, "conversations": stones}
-        (staging / "tombstones.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
-        (staging / "README.md").write_text(card, encoding="utf-8")
-        staging.chmod(0o755)
-        staging.replace(out)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+    (out / "data").mkdir()
+    _write_table(out / "data" / "votes.parquet", rows.votes, VOTE_SCHEMA)
+    _write_table(out / "data" / "thumbs.parquet", rows.thumbs, THUMB_SCHEMA)
+    _write_table(out / "data" / "preferences.parquet", rows.preferences, PREFERENCE_SCHEMA)
+    stones = [{"conversation": name, "on": day_of(when)} for name, when in buried]
+    listed = {"format": TOMBSTONES_FORMAT, "conversations": stones}
+    (out / "tombstones.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(card, encoding="utf-8")
 
 
 def _write_table(path: Path, rows: Sequence[Vote | Thumb | Preferred], schema: "pa.Schema") -> None:
