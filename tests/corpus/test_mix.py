@@ -59,6 +59,12 @@ def test_a_total_that_caps_forbid_is_an_error_and_no_smaller_mix() -> None:
         plan(SIZES, params(weights={"books": 1}, total="5 kB"))
 
 
+def test_a_mix_of_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="the mix is empty"):
+        plan(SIZES, params(epochs=dict.fromkeys(SIZES, 0)))
+    assert plan(SIZES, params(epochs={"web": 0}))["books"].epochs == 1
+
+
 def test_a_source_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageError, match="novels"):
         plan(SIZES, params(epochs={"novels": 2}))

@@ -125,6 +125,8 @@ def plan(sizes: Mapping[str, int], params: MixParameters) -> dict[str, Planned]:
             f"the mix names sources that its documents do not have: {', '.join(unknown)}",
             hint=f"They have: {', '.join(sorted(sizes))}.",
         )
+    if sizes and not any(params.epochs.get(name, 1.0) for name in sizes):
+        raise UsageError("the mix is empty: the epochs of all its sources are 0", hint="Leave the call out.")
     if params.total is None:
         return {name: Planned(size, None, params.epochs.get(name, 1.0), False) for name, size in sizes.items()}
     shares = _shares(sizes, params)
