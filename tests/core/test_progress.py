@@ -42,11 +42,10 @@ def test_silence() -> None:
     Silent().say("x")
 
 
-def test_lines_tell_how_long_is_left_from_this_runs_own_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_tell_how_long_is_left_from_this_runs_own_speed() -> None:
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     console, text = _console(terminal=False)
-    with Terminal(console).bar("training", 1_000, "steps") as bar:
+    with Terminal(console, lambda: now[0]).bar("training", 1_000, "steps") as bar:
         now[0] = 100.0
         bar.skip(800)  # what an earlier run did took no time of this one
         for _ in range(100):
@@ -58,12 +57,11 @@ def test_lines_tell_how_long_is_left_from_this_runs_own_speed(monkeypatch: pytes
     assert len(lines) == 6
 
 
-def test_lines_grow_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_grow_rare() -> None:
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     console, text = _console(terminal=False)
     week = 7 * 24 * 60
-    with Terminal(console).bar("training", week, "minutes") as bar:
+    with Terminal(console, lambda: now[0]).bar("training", week, "minutes") as bar:
         for _ in range(week):
             now[0] += 60.0
             bar.advance()

@@ -1,7 +1,7 @@
 """Progress for people: bars on a terminal, sparse lines elsewhere, silence for programs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -90,14 +90,18 @@ class _LineBar:
     label: str
     total: int
     unit: str
+    clock: Callable[[], float]
     count: int = 0
     skipped: int = 0
-    begun: float = field(default_factory=time.monotonic)
-    said: float = field(default_factory=time.monotonic)
+    begun: float = field(init=False)
+    said: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = self.said = self.clock()
 
     def advance(self, count: int = 1, note: str = "") -> None:
         self.count += count
-        now = time.monotonic()
+        now = self.clock()
         elapsed = now - self.begun
         interval = max(LINE_INTERVAL_SECONDS, elapsed * LINE_INTERVAL_SHARE)
         if now - self.said < min(interval, LINE_INTERVAL_LIMIT_SECONDS):
@@ -112,7 +116,7 @@ class _LineBar:
 
     def skip(self, count: int) -> None:
         self.count = self.skipped = count
-        self.begun = self.said = time.monotonic()
+        self.begun = self.said = self.clock()
 
 
 def in_words(seconds: float) -> str:
@@ -128,10 +132,10 @@ def in_words(seconds: float) -> str:
 
 
 class Terminal:
-    """Bars where the console is a terminal, a line now and then where it is a pipe or a log."""
+    """Bars where the console is a terminal, a line now and then, by the clock's seconds, where it is a pipe or a log."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console, self._clock = console, clock
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -141,7 +145,7 @@ class Terminal:
     def bar(self, label: str, total: int, unit: str) -> Iterator[Bar]:
         """A bar that disappears when it is full."""
         if not self.console.is_terminal:
-            yield _LineBar(self.console, label, total, unit)
+            yield _LineBar(self.console, label, total, unit, self._clock)
             return
         columns = (
             SpinnerColumn(),
