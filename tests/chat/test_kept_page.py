@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tests.chat.talking import QUESTION, ask, last_answer, set_length, until_done
 
 
@@ -129,3 +129,34 @@ def test_a_question_without_an_answer_is_asked_with_the_next(visit, site, page):
         ("assistant", "Oui."),
         ("user", "Trois ?"),
     ]
+
+
+def test_where_nothing_may_be_stored_one_talks_all_the_same(visit, site, page):
+    page.context.add_init_script(
+        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, "
+        "{ get() { throw new DOMException('not here', 'SecurityError'); } });"
+    )
+    page.reload()
+    set_length(page, 3)
+    ask(page)
+    until_done(page)
+    expect(page.locator("#room")).to_contain_text("un rechargement la perdrait")
+    page.get_by_role("button", name="Historique").click()
+    page.get_by_role("checkbox").click()
+    expect(page.locator("#history-problem")).to_contain_text("n’a pas de place pour un historique")
+    expect(page.get_by_role("checkbox")).not_to_be_checked()
+
+
+def test_a_browser_that_refuses_cookies_is_told_what_one_is_for(visit, site, page):
+    def without_cookie(route: Route) -> None:
+        answer = route.fetch()
+        page.context.clear_cookies()
+        route.fulfill(
+            response=answer, headers={name: text for name, text in answer.headers.items() if name != "set-cookie"}
+        )
+
+    page.context.add_init_script("Object.defineProperty(navigator, 'cookieEnabled', { value: false });")
+    page.route("**/chat/answers", without_cookie)
+    page.reload()
+    ask(page)
+    expect(page.get_by_role("alert").first).to_contain_text("Votre navigateur refuse les cookies")

@@ -1,5 +1,6 @@
 // Questions to the server, and answers as they grow: a stream of numbered events that a reload takes up again.
 
+const OF_A_COOKIE = ["answer_not_found", "duel_not_found"]; // what is not there for who does not bring their cookie
 const PATIENCE_SECONDS = 40; // without a connection; the server gives an answer up after 20 with no reader
 
 /** What went wrong, by a code for which there are words. */
@@ -89,7 +90,8 @@ async function failure(response) {
     // A proxy's page, perhaps; the status has to do.
   }
   const retry = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
-  return new Failure(error.code ?? "unknown", error.message ?? "", Number.isNaN(retry) ? null : retry, error.messages ?? null);
+  const refused = OF_A_COOKIE.includes(error.code) && !navigator.cookieEnabled;
+  return new Failure(refused ? "cookie_refused" : (error.code ?? "unknown"), error.message ?? "", Number.isNaN(retry) ? null : retry, error.messages ?? null);
 }
 
 /** The events of a stream (WHATWG HTML, 9.2.6), as far as our server writes them. */

@@ -4,6 +4,7 @@
 // Kept in two places, both of this browser: in the tab, so that a reload loses nothing, and, only if the person
 // wants it, in the history, which all tabs share.
 
+import * as tab from "./tab.js";
 import { problem, t } from "./words.js";
 
 const FORMAT = 1;
@@ -46,7 +47,7 @@ export function asked(conversation) {
 /** The conversation of this tab, its settings and its model; null if there is none. */
 export function restore() {
   try {
-    const found = JSON.parse(sessionStorage.getItem(TAB));
+    const found = JSON.parse(tab.recall(TAB));
     if (found?.conversation?.format !== FORMAT) return null;
     opened(found.conversation);
     return found;
@@ -62,12 +63,7 @@ export function opened(conversation) {
 
 /** Keep the conversation, and what it is held with, for a reload of this tab; false if there is no room. */
 export function keepInTab(conversation, held) {
-  try {
-    sessionStorage.setItem(TAB, JSON.stringify({ conversation, ...held }));
-    return true;
-  } catch {
-    return false;
-  }
+  return tab.remember(TAB, JSON.stringify({ conversation, ...held }));
 }
 
 /**
@@ -112,10 +108,15 @@ export function history() {
   }
 }
 
-/** Begin to keep conversations. */
+/** Begin to keep conversations; false if the browser has no room for any. */
 export function turnHistoryOn() {
-  localStorage.setItem(HISTORY, "[]");
+  try {
+    localStorage.setItem(HISTORY, "[]");
+  } catch {
+    return false;
+  }
   known = null; // the conversation that is there goes into it, though nothing has changed
+  return true;
 }
 
 /** Delete every kept conversation, and keep none from now on. */

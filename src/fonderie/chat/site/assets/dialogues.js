@@ -3,7 +3,7 @@
 
 import * as kept from "./conversation.js";
 import { by, h } from "./dom.js";
-import { locale, t } from "./words.js";
+import { locale, problem, t } from "./words.js";
 
 const DEFAULTS = { temperature: 0.7, max_tokens: 1000, seed: null };
 
@@ -73,9 +73,10 @@ export function history({ open, forgotten, turnedOn }) {
     by("kept").replaceChildren(...(items.length || !on ? items : [h("li", { class: "soft" }, t("history.empty"))]));
   };
   box.addEventListener("change", async () => {
+    by("history-problem").textContent = "";
     if (box.checked) {
-      kept.turnHistoryOn();
-      turnedOn();
+      if (kept.turnHistoryOn()) turnedOn();
+      else by("history-problem").textContent = problem("history_impossible");
     } else if (!kept.history().length || (await sure(t("history.confirm_clear"), t("history.clear")))) {
       kept.turnHistoryOff();
     }

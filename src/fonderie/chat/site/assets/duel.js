@@ -9,6 +9,7 @@ import { opensConsent } from "./consent.js";
 import { announce, by } from "./dom.js";
 import { reportDialogue } from "./reporting.js";
 import * as rounds from "./rounds.js";
+import * as tab from "./tab.js";
 import { inAbout, language, problem, t } from "./words.js";
 
 const TAB = "fonderie.duel";
@@ -29,7 +30,7 @@ function where(number) {
 /** Show the rounds that are not shown yet. */
 function take(state) {
   duel = state;
-  sessionStorage.setItem(TAB, duel.id);
+  tab.remember(TAB, duel.id);
   for (const round of duel.rounds.slice(views.length)) {
     const view = rounds.round(round.question, report);
     views.push(view);
@@ -158,7 +159,7 @@ function voted(state) {
 
 function tell(error) {
   if (!(error instanceof Failure)) throw error;
-  if (error.code === "duel_not_found") sessionStorage.removeItem(TAB);
+  if (error.code === "duel_not_found") tab.forget(TAB);
   by("problem").textContent = error.messages?.[language] ?? problem(error.code);
 }
 
@@ -167,7 +168,7 @@ function begin() {
     running.abort.abort();
     if (duel) post(where(running.number), undefined, "DELETE").catch(() => {}); // else it is given up by itself
   }
-  sessionStorage.removeItem(TAB);
+  tab.forget(TAB);
   [duel, views, running, form] = [null, [], null, null];
   by("rounds").replaceChildren();
   by("reveal").hidden = true;
@@ -199,10 +200,10 @@ for (const button of document.querySelectorAll("[data-opens]")) {
 }
 
 const keysOn = by("keys-on");
-keysOn.checked = sessionStorage.getItem(KEYS_OFF) === null;
+keysOn.checked = tab.recall(KEYS_OFF) === null;
 keysOn.addEventListener("change", () => {
-  if (keysOn.checked) sessionStorage.removeItem(KEYS_OFF);
-  else sessionStorage.setItem(KEYS_OFF, "true");
+  if (keysOn.checked) tab.forget(KEYS_OFF);
+  else tab.remember(KEYS_OFF, "true");
 });
 
 /** The keys of the vote; not while a field takes text, nor in a dialogue, nor with another key held. */
@@ -228,7 +229,7 @@ opensConsent(consent.set);
 
 // --- begin, or go on after a reload -------------------------------------------------------------------------------
 
-const held = sessionStorage.getItem(TAB);
+const held = tab.recall(TAB);
 if (held) {
   try {
     take(await post(`/duels/${held}`, undefined, "GET"));
