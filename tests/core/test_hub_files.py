@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,3 +165,42 @@ def test_a_file_that_the_hub_does_not_give_is_named(hub: Site) -> None:
     hub.lose(f"/datasets/{NAME}/resolve/{COMMIT}/data/b.jsonl")
     with pytest.raises(InputError, match=r"does not give data/b\.jsonl of acme/corpus"):
         find_sources(f"hf://datasets/{NAME}@{COMMIT}/data/b.jsonl", Path(), "a.path")
+
+
+def test_a_hub_that_is_not_there_is_named(hub: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and not listened on
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+        with pytest.raises(InputError, match=rf"a\.path: http://127\.0\.0\.1:{port} does not show") as refused:
+            find_sources(f"hf://datasets/{NAME}@{COMMIT}", Path(), "a.path")
+    assert "HF_ENDPOINT" in refused.value.hint
+
+
+def test_a_connection_that_is_cut_is_named_and_nothing_of_the_file_is_taken(
+    hub: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import file_download
+
+    monkeypatch.setattr(file_download.time, "sleep", lambda _: None)  # its patience between five attempts
+    publish(hub, FILES)
+    path = f"/datasets/{NAME}/resolve/{COMMIT}/data/b.jsonl"
+
+    def cut(request: Request) -> None:
+        request.send_response(200)
+        for name, value in {"Content-Length": "1000000", "ETag": '"b"', "X-Repo-Commit": COMMIT}.items():
+            request.send_header(name, value)
+        request.end_headers()
+        if request.command == "GET":
+            request.wfile.write(LINES)
+        request.close_connection = True
+
+    hub.behave(path, cut)
+    address = f"hf://datasets/{NAME}@{COMMIT}/data/b.jsonl"
+    with pytest.raises(InputError, match=r"does not give data/b\.jsonl of acme/corpus") as refused:
+        find_sources(address, Path(), "a.path")
+    assert "Run again" in refused.value.hint
+    assert len(hub.asked(path)) > 2
+    hub.behave(path, _answer(LINES))
+    (whole,) = find_sources(address, Path(), "a.path")
+    assert whole.path.read_bytes() == LINES

@@ -109,7 +109,6 @@ def _endpoint() -> str:
 def _listing(place: _Place, cache: Path, where: str) -> Listing:
     """What the hub says is in the repository at that commit, which cannot change: asked once, then kept."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     name, commit = place.name, place.commit
     kept = cache / place.folder / "listings" / f"{commit}.json"
@@ -121,7 +120,9 @@ def _listing(place: _Place, cache: Path, where: str) -> Listing:
         api = HfApi(endpoint=endpoint)
         show = api.dataset_info if place.kind == "dataset" else api.model_info
         info = show(name, revision=commit, files_metadata=True)
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (
+        Exception
+    ) as error:  # those of the network come from one library or another, by huggingface_hub's version
         raise InputError(
             f"{where}: {endpoint} does not show the {words} {name} at {commit}: {_first_line(error)}",
             hint="Check its name and the network; HF_ENDPOINT names another hub, HF_TOKEN opens gated data.",
@@ -139,15 +140,19 @@ def _listing(place: _Place, cache: Path, where: str) -> Listing:
 
 def _source(place: _Place, path: str, stated: str | None, cache: Path) -> Source:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     endpoint, name, commit = _endpoint(), place.name, place.commit
     try:
         local = Path(
             hf_hub_download(name, path, repo_type=place.kind, revision=commit, endpoint=endpoint, cache_dir=cache)
         )
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise InputError(f"{endpoint} does not give {path} of {name} at {commit}: {_first_line(error)}") from error
+    except (
+        Exception
+    ) as error:  # those of the network come from one library or another, by huggingface_hub's version
+        raise InputError(
+            f"{endpoint} does not give {path} of {name} at {commit}: {_first_line(error)}",
+            hint="Run again: the files that came whole are kept. HF_ENDPOINT names another hub.",
+        ) from error
     modified_ns = local.stat().st_mtime_ns
     entry = describe_file(local, f"{place.kind}s/{name}@{commit}/{path}")
     if stated is not None and entry.sha256 != f"sha256:{stated}":
