@@ -190,3 +190,44 @@ def test_what_is_rendered_is_read_back(given: list[Turn]) -> None:
     tidied = list(tidy(given))
     text = render(tidied, named=True)
     assert [turn.text for turn in parse_turns(text)] == [turn.text for turn in tidied]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *["[speaker002: Oui.", "[speaker002 Oui.", "speaker002:] Oui.", "[A:] Si. [speaker002:] Oui.", "[A: Oui."],
+        *["A:] Oui.", "Bien.\r[speaker002:] Oui."],
+    ],
+)
+def test_a_torn_mark_gives_nobody_the_words_of_another(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.txt").write_text(f"[A:] Non.\n{line}\n", newline="")
+    with pytest.raises(InputError, match=r"a\.txt, line 2: a speaker's mark is torn") as refused:
+        read_path(tmp_path, "a.txt", format="claire")
+    assert "[speaker001:]" in refused.value.hint
+
+
+def test_marks_that_are_no_speakers_are_words(tmp_path: Path) -> None:
+    said = "Un [rire pas fermé, [note: il sort] et [PII2], dit Intervenant 2 : oui]"
+    (tmp_path / "a.txt").write_text(f"[A:] {said}\nIntervenant 2 a parlé.\n")
+    artifact, _ = read_path(tmp_path, "a.txt", format="claire")
+    assert texts(artifact) == [f"[Intervenant 1:] {said} Intervenant 2 a parlé."]
+
+
+def test_a_transcript_without_a_turn_is_in_the_ledger(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n\n")
+    (tmp_path / "b.txt").write_text("")
+    artifact, _ = read_path(tmp_path, "*.txt", format="claire")
+    assert [(entry.origin, entry.reason) for entry in ledger(artifact)] == [
+        ("a.txt", "empty text"),
+        ("b.txt", "empty text"),
+    ]
+
+
+def test_each_word_of_a_speech_is_said_once_by_who_says_it(tmp_path: Path) -> None:
+    speech = (
+        "<sp><speaker>A</speaker><p>Il chante : <lg><l>un vers,</l><l>un <choice><sic>autr</sic><corr>autre</corr>"
+        "</choice>.</l></lg> <seg>Voilà.</seg></p><sp><speaker>B</speaker><p>Bravo.</p></sp></sp>"
+    )
+    (tmp_path / "a.xml").write_text(PLAY.replace("</div></body>", f"{speech}</div></body>"))
+    artifact, _ = read_path(tmp_path, "a.xml", format="drama", speakers="named")
+    assert texts(artifact)[0].endswith("[A:] Il chante : un vers, un autre. Voilà.\n[B:] Bravo.")

@@ -274,3 +274,103 @@ def test_bytes_do_not_depend_on_workers(tmp_path: Path, monkeypatch: pytest.Monk
         for workers in (1, 2, 4)
     }
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<div>Devant <hi>et</hi> autour<p>un.</p>derrière</div>", "Devant et autour\n\nun.\n\nderrière"),
+        ("<div><quote>Cité.</quote><epigraph>En tête.</epigraph><p>Un.</p></div>", "Cité.\n\nEn tête.\n\nUn."),
+        (
+            "<table><row><cell>a</cell><cell>b</cell></row></table><list><label>L</label><item>i</item></list>",
+            "a\tb\n\nL\n\ni",
+        ),
+        (
+            "<p>Il dit <quote><lg><l>un vers</l><l>l'autre</l></lg></quote> et sort.</p>",
+            "Il dit\nun vers\nl'autre\net sort.",
+        ),
+        ("<lg><head>Titre</head><lg><l>un</l></lg><lg><l>deux</l></lg></lg>", "Titre\nun\ndeux"),
+        ("<l>un</l><pb/><l>deux</l><note>n</note><p>Fin.</p>", "un\ndeux\n\nFin."),
+        ("<p>Un <choice><abbr>M.</abbr><expan>Monsieur</expan></choice> <sic>tel</sic>.</p>", "Un Monsieur tel."),
+        ("<p>Le <app><lem>mot</lem><rdg>mort</rdg></app> <del>rayé</del> juste.</p>", "Le mot juste."),
+        (
+            "<sp><speaker>A.</speaker><p>Un <lg><l>vers</l></lg></p><sp><speaker>B</speaker>oui</sp></sp>",
+            "A : Un\nvers\nB : oui",
+        ),
+    ],
+)
+def test_tei_keeps_every_word_once_wherever_it_stands(tmp_path: Path, body: str, text: str) -> None:
+    tei(tmp_path, "a.xml", f"<front><docTitle><titlePart>X</titlePart></docTitle></front><body>{body}</body>")
+    assert texts(read_path(tmp_path, "a.xml", format="tei")[0]) == [text]
+    parts, _ = run_step(
+        read, params(format="tei", unit="part"), tmp_path / "o2", sources={"path": str(tmp_path / "a.xml")}
+    )
+    assert "\n\n".join(texts(parts)) == text
+
+
+def parquet(tmp_path: Path, columns: dict[str, object]):
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    return read_path(tmp_path, "a.parquet", format="parquet", licence="CC0-1.0")
+
+
+def not_text() -> pa.Array:
+    places, data = (pa.py_buffer(held) for held in (b"\0\0\0\0\2\0\0\0", b"\xff\xfe"))
+    return pa.Array.from_buffers(pa.string(), 1, [None, places, data])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": not_text()}, r"a\.parquet, after row 0: .*UnicodeDecodeError"),
+        ({"text": ["a"], "d": pa.array([10**9], pa.date32())}, r"a\.parquet, after row 0: .*OverflowError"),
+        (
+            {"text": ["a"], "m": pa.array([[("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int64()))},
+            r"a\.parquet, after row 0: .*duplicate key",
+        ),
+        ({"text": pa.array([b"abc"], pa.binary())}, r"a\.parquet, row 1: the field 'text' holds bytes, not text"),
+        ({"body": ["a"]}, r"a\.parquet, row 1: the field 'text' is not there"),
+    ],
+)
+def test_what_parquet_holds_and_python_cannot_is_named(
+    tmp_path: Path, columns: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        parquet(tmp_path, columns)
+
+
+def test_nanoseconds_are_read_the_same_with_and_without_pandas(tmp_path: Path) -> None:
+    columns = {"text": ["a"], "t": pa.array([1_700_000_000_123_456_789], pa.timestamp("ns", "UTC"))}
+    columns["d"] = pa.array([5], pa.duration("ns"))
+    artifact, _ = parquet(tmp_path, columns)
+    assert all_documents(artifact)[0].metadata == {"d": "5", "t": "2023-11-14 22:13:20.123456789Z"}
+
+
+def test_a_null_text_is_in_the_ledger_and_stops_nothing(tmp_path: Path) -> None:
+    artifact, _ = parquet(tmp_path, {"text": [None, "a"]})
+    assert [(entry.fate, entry.reason) for entry in ledger(artifact)] == [
+        ("dropped", "text is null"),
+        ("kept", None),
+    ]
+    (tmp_path / "b.jsonl").write_text('{"text": null, "id": 1}\n{"text": "b"}\n')
+    lines, _ = run_step(
+        read,
+        params(format="jsonl", licence="CC0-1.0"),
+        tmp_path / "o2",
+        sources={"path": str(tmp_path / "b.jsonl")},
+    )
+    assert texts(lines) == ["b"]
+
+
+def test_languages_of_rows_and_front_matter_are_in_two_letters(tmp_path: Path) -> None:
+    rows = [{"text": f"n° {code}", "language": code} for code in ("fr-FR", "fra", "DEU", "br", "sco")]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    artifact, _ = read_path(tmp_path, "a.jsonl", format="jsonl", licence="CC0-1.0")
+    assert [found.language for found in all_documents(artifact)] == ["fr", "fr", "de", "br", "sco"]
+    (tmp_path / "a.md").write_text("---\nlanguage: ITA\n---\nCiao.")
+    prose, _ = run_step(
+        read,
+        params(format="markdown", licence="CC0-1.0"),
+        tmp_path / "o2",
+        sources={"path": str(tmp_path / "a.md")},
+    )
+    assert all_documents(prose)[0].language == "it"

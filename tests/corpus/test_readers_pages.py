@@ -1,6 +1,9 @@
 """PDF files and pages read by machine."""
 
 import io
+import random
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import pypdf
@@ -10,6 +13,7 @@ from tests.corpus.pdfs import pdf
 from tests.corpus.reading import read_path
 
 from fonderie.core.errors import InputError
+from fonderie.corpus.readers.pdf import read_pdf
 
 
 def test_pdf_text_with_its_pages_counted(tmp_path: Path) -> None:
@@ -150,3 +154,72 @@ def test_plain_pages_carry_the_rate_that_their_head_states(tmp_path: Path) -> No
     (tmp_path / "b.txt").write_text("Rien de dit, 80 % des gens.")
     plain, _ = read_path(tmp_path, "b.txt", into="o2", format="ocr")
     assert "ocr_confidence" not in all_documents(plain)[0].metadata
+
+
+@pytest.mark.parametrize(
+    ("attributes", "stated"),
+    [
+        ('WC="87"', "'87' is no confidence from 0 to 1"),
+        ('WC="nan"', "'nan'"),
+        ('WC="bon"', "'bon'"),
+        ('WC="-0.1"', "-0.1"),
+    ],
+)
+def test_a_confidence_that_is_none_is_named(tmp_path: Path, attributes: str, stated: str) -> None:
+    (tmp_path / "a.xml").write_text(ALTO.replace('WC="0.9"', attributes))
+    with pytest.raises(InputError, match=rf"a\.xml, line 2: .*{stated}"):
+        read_path(tmp_path, "a.xml", format="alto")
+
+
+def test_a_rate_of_a_page_or_of_a_table_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(ALTO.replace('PC="0.75"', 'PC="75"'))
+    with pytest.raises(InputError, match=r"a\.xml, line \d+: '75' is no confidence from 0 to 1"):
+        read_path(tmp_path, "a.xml", format="alto")
+    (tmp_path / "a.tsv").write_text(table([[*ROWS[1][:10], 965, "Bonjour"]]))
+    with pytest.raises(InputError, match=r"a\.tsv, row 2: '965' is no confidence from 0 to 100"):
+        read_path(tmp_path, "a.tsv", into="o2", format="tesseract")
+    (tmp_path / "a.txt").write_text("Taux de reconnaissance : 998 %")
+    with pytest.raises(InputError, match=r"a\.txt, in its head: '998'"):
+        read_path(tmp_path, "a.txt", into="o3", format="ocr")
+
+
+def test_an_alto_without_confidences_has_none(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(re.sub(r' (WC|PC|ACCURACY)="[^"]*"', "", ALTO))
+    artifact, out = read_path(tmp_path, "a.xml", format="alto")
+    assert all_documents(artifact)[0].metadata == {"pages": "2"}
+    assert "OCR words unsure" not in out.statistics["counted"]
+
+
+def test_rows_of_a_table_end_with_lines_and_with_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text(table([[*ROWS[1][:11], "Bon\x85jour"], [*ROWS[3][:11], "le\u2028soir"]]))
+    artifact, _ = read_path(tmp_path, "a.tsv", format="tesseract")
+    assert texts(artifact) == ["Bon\x85jour\nle\u2028soir"]
+    (tmp_path / "b.tsv").write_text(table([]))
+    with pytest.raises(InputError, match=r"b\.tsv holds no page"):
+        read_path(tmp_path, "b.tsv", into="o2", format="tesseract")
+
+
+def test_a_pdf_locked_in_an_unknown_way_is_left_out(tmp_path: Path) -> None:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("Lisible.")))
+    writer.encrypt("", owner_password="owner", algorithm="AES-128")
+    writer.write(tmp_path / "a.pdf")
+    data = (tmp_path / "a.pdf").read_bytes()
+    assert data.count(b"/Standard") == 1
+    (tmp_path / "a.pdf").write_bytes(data.replace(b"/Standard", b"/Elsewhre"))
+    artifact, _ = read_path(tmp_path, "a.pdf", format="pdf")
+    assert [(entry.reason, entry.detail) for entry in ledger(artifact)] == [
+        ("PDF is encrypted", "only Standard PDF encryption handler is available")
+    ]
+
+
+def test_a_pdf_altered_anywhere_is_read_left_out_or_named(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    whole = pdf("Un deux.", None, "Trois.")
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(rng.randint(1, 6)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        (tmp_path / "a.pdf").write_bytes(data)
+        with suppress(InputError):
+            for raw in read_pdf(tmp_path / "a.pdf", parts=False):
+                raw.text.encode("utf-8")

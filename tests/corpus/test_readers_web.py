@@ -158,3 +158,26 @@ def test_any_bytes_are_a_page(data: bytes) -> None:
 @pytest.mark.parametrize("charset", ["utf-8", "windows-1252", "x-unknown", "utf-16"])
 def test_any_declared_encoding_gives_text(charset: str) -> None:
     assert "loup" in read_page(page().encode("utf-8"), charset=charset, text="main").text or charset == "utf-16"
+
+
+@pytest.mark.parametrize("kind", ["request", "metadata", "revisit"])
+def test_an_archive_cut_within_a_record_that_is_not_read_is_named(tmp_path: Path, kind: str) -> None:
+    read, passed = response(page().encode()), record(kind, b"x" * 500)
+    (tmp_path / "a.warc").write_bytes(archive(read, passed, response(b"lost"), packed=False)[: len(read) + 400])
+    with pytest.raises(InputError, match=rf"a\.warc, record at offset {len(read)}: truncated, \d+ of 500 bytes"):
+        read_path(tmp_path, "a.warc", format="warc")
+
+
+def test_a_length_that_would_swallow_the_rest_is_named(tmp_path: Path) -> None:
+    whole = archive(response(page().encode()), record("conversion", b"Bonjour."), packed=False)
+    for format_ in ("warc", "wet"):
+        (tmp_path / f"a.{format_}").write_bytes(whole.replace(b"Content-Length: 8", b"Content-Length: 888888888"))
+        with pytest.raises(InputError, match=r"truncated, [\d,]+ of 888,888,888 bytes"):
+            read_path(tmp_path, f"a.{format_}", into=f"o-{format_}", format=format_)
+
+
+def test_a_page_that_the_crawler_cut_says_so(tmp_path: Path) -> None:
+    cut = record("resource", page().encode(), content_type="text/html", more="WARC-Truncated: length\r\n")
+    (tmp_path / "a.warc").write_bytes(archive(cut, packed=False))
+    artifact, _ = read_path(tmp_path, "a.warc", format="warc")
+    assert all_documents(artifact)[0].metadata["truncated"] == "length"

@@ -1,5 +1,6 @@
 """What holds for every format: quarantine, large files in flat memory, the same bytes whatever the workers."""
 
+import bz2
 import gzip
 import json
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import zstandard
 from tests.corpus.builders import all_documents, ledger, texts
 from tests.corpus.crawls import archive, page, response
 from tests.corpus.large import write
@@ -146,3 +148,28 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
     small, large = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
     # Sixteen megabytes of text against forty-eight: held whole, thirty-two more, and Arrow or a tree copies it.
     assert large - small < 24 << 10, f"{small:,} KiB at most for 2x, {large:,} for 6x"
+
+
+PACKED = {"gz": gzip.compress, "bz2": bz2.compress, "zst": zstandard.compress}
+
+
+@pytest.mark.parametrize("ending", PACKED)
+def test_nothing_of_a_compressed_file_is_lost_without_a_word(tmp_path: Path, ending: str) -> None:
+    first, second = (
+        PACKED[ending](b"".join(LINES.splitlines(True)[part])) for part in (slice(500), slice(500, None))
+    )
+    path = tmp_path / f"a.jsonl.{ending}"
+
+    def read(data: bytes, into: str) -> int:
+        path.write_bytes(data)
+        return len(texts(read_path(tmp_path, path.name, into=into, format="jsonl")[0]))
+
+    assert read(first + second, "whole") == 1000
+    if ending == "gz":
+        assert read(first + bytes(512) + second + bytes(100), "padded") == 1000
+    length = len(b"".join(LINES.splitlines(True)[:500]))
+    for number, damaged in enumerate((first + b"XXX" + second[3:], first + second[:3], first + b"rubbish")):
+        with pytest.raises(InputError, match=rf"a\.jsonl\.{ending} is truncated or corrupt after {length:,} "):
+            read(damaged, f"d{number}")
+    with pytest.raises(InputError, match="after 0 decompressed bytes: it holds nothing"):
+        read(b"", "nothing")

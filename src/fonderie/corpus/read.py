@@ -111,7 +111,7 @@ class _Result(NamedTuple):
 
 @step(
     "corpus.read",
-    version=2,
+    version=3,
     parameters=ReadParameters,
     produces="documents",
     preflight=refuse_early,

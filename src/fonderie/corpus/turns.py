@@ -7,11 +7,17 @@ Speakers are numbered in the order in which they speak in a document, or keep th
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 _HEAD = re.compile(r"\[([^\[\]\n]{1,80}):\]")
-_NAMELESS = re.compile(r"(?:speaker|spk|intervenant|locuteur)[ _-]{0,2}\d{0,4}", re.IGNORECASE)
+_NUMBERED = r"(?:speaker|spk|intervenant|locuteur)[ _-]{0,2}"
+_NAMELESS = re.compile(rf"{_NUMBERED}\d{{0,4}}", re.IGNORECASE)
+_TORN = re.compile(rf"\[{_NUMBERED}\d{{1,4}}(?!\w)|^{_NUMBERED}\d{{1,4}}[ ]?:\]", re.IGNORECASE)
+"""A numbered speaker where none can be: half of a mark, or one within another's turn."""
+_OPENED = re.compile(r"\[([^\[\]:\n]{1,80}):")
 _MARK = re.compile(r"\[([^\W\d_]{2,12})\]")
 _MARKS = {
     **dict.fromkeys(("pii", "nom", "name", "anonyme"), "[Nom]"),
@@ -37,33 +43,42 @@ def parse_turn(line: str) -> Turn | None:
     return None if head is None else Turn(head[1].strip(), line[head.end() :].strip())
 
 
+def torn(words: str, speakers: Container[str]) -> bool:
+    """Whether the words of a turn hold the mark of another's: "[speaker002: Oui", or one of these speakers'."""
+    name, closed, _ = words.partition(":]")
+    return (
+        _TORN.search(words) is not None
+        or bool(closed and name in speakers)
+        or any(opened[1].strip() in speakers for opened in _OPENED.finditer(words))
+    )
+
+
+def join_turns(lines: Iterable[tuple[Turn | None, str]]) -> Iterator[Turn]:
+    """Turns from lines, each with the turn that begins in it or with none: such lines go on with the turn above."""
+    speaker: str | None = None
+    said: list[str] = []
+    for turn, line in lines:
+        if turn is None:
+            said.append(line)
+            continue
+        if speaker is not None:
+            yield Turn(speaker, " ".join(said))
+        speaker, said = turn.speaker, [turn.text]
+    if speaker is not None:
+        yield Turn(speaker, " ".join(said))
+
+
 def parse_turns(text: str) -> list[Turn]:
     """Every turn of a document; lines without a speaker go on with the turn above."""
-    turns: list[Turn] = []
-    for line in text.split("\n"):
-        turn = parse_turn(line)
-        if turn is not None:
-            turns.append(turn)
-        elif line.strip() and turns:
-            turns[-1] = Turn(turns[-1].speaker, f"{turns[-1].text} {line.strip()}")
-    return turns
+    lines = ((parse_turn(line), line.strip()) for line in text.split("\n") if line.strip())
+    return list(join_turns(lines))
 
 
 def tidy(turns: Iterable[Turn]) -> Iterator[Turn]:
     """Turns with one spelling of marks and spaces, without empty ones; those of one speaker in a row are one."""
-    last: Turn | None = None
-    for turn in turns:
-        text = " ".join(_MARK.sub(_mark, turn.text).split())
-        if not text:
-            continue
-        if last is not None and last.speaker == turn.speaker:
-            last = Turn(last.speaker, f"{last.text} {text}")
-            continue
-        if last is not None:
-            yield last
-        last = Turn(turn.speaker, text)
-    if last is not None:
-        yield last
+    spoken = (Turn(turn.speaker, " ".join(_MARK.sub(_mark, turn.text).split())) for turn in turns)
+    for speaker, following in groupby((turn for turn in spoken if turn.text), key=attrgetter("speaker")):
+        yield Turn(speaker, " ".join(turn.text for turn in following))
 
 
 def _mark(match: re.Match[str]) -> str:

@@ -8,11 +8,13 @@ from lxml import etree
 
 from fonderie.core.errors import InputError
 from fonderie.corpus.readers.raw import DOCUMENT_BYTES, Raw, decode, open_binary
-from fonderie.corpus.readers.tei import TEI, divisions, header_of, language_of, parse_tei, plain
-from fonderie.corpus.turns import Turn, cut, parse_turn, render, tidy
+from fonderie.corpus.readers.tei import TEI, blocks, divisions, header_of, language_of, parse_tei, plain
+from fonderie.corpus.turns import Turn, cut, join_turns, parse_turn, render, tidy, torn
 
 Speakers = Literal["numbered", "named"]
 Speech = Literal["spontaneous", "prepared", "written"]
+
+_TURNS = "Each turn begins a line with its speaker: [speaker001:] Bonjour."
 
 
 class Dialogues(NamedTuple):
@@ -25,9 +27,16 @@ class Dialogues(NamedTuple):
 
 
 def read_claire(path: Path, how: Dialogues) -> Iterator[Raw]:
-    """Conversations with a blank line between them, one turn a line: "[speaker001:] …". One is held at a time."""
+    """Conversations with a blank line between them, one turn a line: "[speaker001:] …". One is held at a time.
+
+    A line without a speaker goes on with the turn above. InputError names file and line where a conversation begins
+    with none, or where a speaker's mark is torn, for the words would be another's.
+    """
+    number = 0
     for number, turns in enumerate(_conversations(path), start=1):
         yield from _documents(turns, how, f"#conversation-{number}", {})
+    if not number:
+        yield Raw("")
 
 
 def read_drama(path: Path, how: Dialogues) -> Iterator[Raw]:
@@ -68,7 +77,8 @@ def _documents(turns: Iterable[Turn], how: Dialogues, fragment: str, common: dic
 
 
 def _conversations(path: Path) -> Iterator[list[Turn]]:
-    turns: list[Turn] = []
+    lines: list[tuple[Turn | None, str]] = []
+    speakers: set[str] = set()
     size = offset = 0
     with open_binary(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(DOCUMENT_BYTES), b""), start=1):
@@ -78,22 +88,20 @@ def _conversations(path: Path) -> Iterator[list[Turn]]:
             if size > DOCUMENT_BYTES:
                 raise InputError(f"{path}, line {number}: a conversation of more than {DOCUMENT_BYTES >> 20} MiB")
             if not text:
-                if turns:
-                    yield turns
-                turns, size = [], 0
+                if lines:
+                    yield list(join_turns(lines))
+                lines, speakers, size = [], set(), 0
                 continue
             turn = parse_turn(text)
             if turn is not None:
-                turns.append(turn)
-            elif turns:
-                turns[-1] = Turn(turns[-1].speaker, f"{turns[-1].text} {text}")
-            else:
-                raise InputError(
-                    f"{path}, line {number}: no speaker at the head of a conversation",
-                    hint="Each turn begins with its speaker: [speaker001:] Bonjour.",
-                )
-    if turns:
-        yield turns
+                speakers.add(turn.speaker)
+            if torn(text if turn is None else turn.text, speakers):
+                raise InputError(f"{path}, line {number}: a speaker's mark is torn: {text[:60]!r}", hint=_TURNS)
+            if turn is None and not lines:
+                raise InputError(f"{path}, line {number}: no speaker at the head of a conversation", hint=_TURNS)
+            lines.append((turn, text))
+    if lines:
+        yield list(join_turns(lines))
 
 
 class _Speech(NamedTuple):
@@ -113,8 +121,8 @@ def _speeches(division: Any) -> Iterator[_Speech]:
             continue
         # "TIRACINQ, consultant le cadran." tells how he speaks after the comma.
         label = plain(child.find(f"{TEI}speaker")).partition(",")[0].partition("(")[0].strip(" .:[]")
-        words = (_spoken(item) for item in child.iter(f"{TEI}l", f"{TEI}p", f"{TEI}ab"))
-        yield _Speech(child.get("who") or f"={label.casefold()}", label, " ".join(filter(None, words)))
+        yield _Speech(child.get("who") or f"={label.casefold()}", label, _spoken(child))
+        yield from _speeches(child)
 
 
 def _names(speeches: Iterable[_Speech]) -> dict[str, str]:
@@ -128,10 +136,10 @@ def _names(speeches: Iterable[_Speech]) -> dict[str, str]:
     return names
 
 
-def _spoken(element: Any) -> str:
-    """The words of a line or paragraph, without the stage directions in it."""
-    if element.find(f".//{TEI}stage") is None:
-        return plain(element)
-    copy = etree.fromstring(etree.tostring(element, with_tail=False))
+def _spoken(sp: Any) -> str:
+    """The words of a speech, without the stage directions in it, nor the speeches of others."""
+    copy = etree.fromstring(etree.tostring(sp, with_tail=False))
     etree.strip_elements(copy, f"{TEI}stage", with_tail=False)
-    return plain(copy)
+    for other in copy.findall(f".//{TEI}sp"):
+        other.clear(keep_tail=True)
+    return " ".join(" ".join(blocks(copy, nested=True)).split())

@@ -4,7 +4,7 @@
 words, each weighed by its letters. Where a file states none there is none, and a rule must say what that means.
 """
 
-import csv
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -55,24 +55,24 @@ def read_alto(path: Path, *, parts: bool) -> Iterator[Raw]:
 
     A word cut at the end of a line is whole again (HypPart1 and SUBS_CONTENT), blocks stand between blank lines.
     """
-    yield from _documents(_alto_pages(path), "ALTO", parts=parts)
+    yield from _documents(_alto_pages(path), f"{path} has no <Page>: not an ALTO file", parts=parts)
 
 
 def read_tesseract(path: Path, *, parts: bool) -> Iterator[Raw]:
     """The table that `tesseract … tsv` writes: a row a word, with its confidence; InputError names the row."""
-    yield from _documents(_tesseract_pages(path), "Tesseract", parts=parts)
+    yield from _documents(_tesseract_pages(path), f"{path} holds no page: Tesseract's table has none", parts=parts)
 
 
 def read_ocr_text(path: Path, *, parts: bool) -> Iterator[Raw]:
     """Plain text whose pages end with a form feed; its confidence is the rate stated in its head, if one is."""
     text = decode(read_whole(path), path).replace("\r\n", "\n")
     stated = _STATED_RATE.search(text[:_HEAD_CHARACTERS])
-    rate = float(stated[1].replace(",", ".")) if stated else None
+    rate = _confidence(stated[1], 100, f"{path}, in its head") if stated else None
     pages = (_Page(lines=[page.strip()], words=len(page.split()), stated=rate) for page in text.split("\f"))
-    yield from _documents(pages, "text", parts=parts)
+    yield from _documents(pages, f"{path} holds no page", parts=parts)
 
 
-def _documents(pages: Iterable[_Page], kind: str, *, parts: bool) -> Iterator[Raw]:
+def _documents(pages: Iterable[_Page], if_none: str, *, parts: bool) -> Iterator[Raw]:
     whole, texts, count = _Page(), [], 0
     for count, page in enumerate(pages, start=1):
         if parts:
@@ -83,7 +83,7 @@ def _documents(pages: Iterable[_Page], kind: str, *, parts: bool) -> Iterator[Ra
         whole.unsure, whole.words = whole.unsure + page.unsure, whole.words + page.words
         whole.stated, whole.language = page.stated or whole.stated, page.language or whole.language
     if not count:
-        raise InputError(f"no page in a file read as {kind}")
+        raise InputError(if_none)
     if not parts:
         yield _raw(texts, whole, "", count)
 
@@ -104,7 +104,6 @@ def _raw(texts: list[str], page: _Page, fragment: str, pages: int) -> Raw:
 
 def _alto_pages(path: Path) -> Iterator[_Page]:
     page = _Page()
-    found = False
     with open_binary(path) as file:
         try:
             for event, element in etree.iterparse(
@@ -113,10 +112,10 @@ def _alto_pages(path: Path) -> Iterator[_Page]:
                 name = etree.QName(element).localname
                 if event == "start":
                     if name == "Page":
-                        page, found = _Page(stated=_page_rate(element)), True
+                        page = _Page(stated=_page_rate(element, path))
                     continue
                 if name == "TextLine":
-                    _alto_line(element, page)
+                    _alto_line(element, page, path)
                 elif name == "TextBlock" and page.lines and page.lines[-1]:
                     page.language = page.language or language_code(element.get("LANG") or element.get("language"))
                     page.lines.append("")
@@ -126,20 +125,16 @@ def _alto_pages(path: Path) -> Iterator[_Page]:
                     element.clear()
         except etree.XMLSyntaxError as error:
             raise InputError(f"{path} is truncated or not well-formed XML: {error}") from error
-    if not found:
-        raise InputError(f"{path} has no <Page>: not an ALTO file")
 
 
-def _page_rate(page: Any) -> float | None:
+def _page_rate(page: Any, path: Path) -> float | None:
     """ACCURACY is a percentage, PC a share of one (ALTO 4.4, attributes of PageType)."""
-    accuracy, share = page.get("ACCURACY"), page.get("PC")
-    if accuracy is not None:
-        return _number(accuracy)
-    number = _number(share)
-    return None if number is None else 100 * number
+    where = f"{path}, line {page.sourceline}"
+    accuracy = _confidence(page.get("ACCURACY"), 100, where)
+    return accuracy if accuracy is not None else _confidence(page.get("PC"), 1, where)
 
 
-def _alto_line(line: Any, page: _Page) -> None:
+def _alto_line(line: Any, page: _Page, path: Path) -> None:
     words = []
     for string in line:
         if not isinstance(string.tag, str) or etree.QName(string).localname != "String":
@@ -149,23 +144,32 @@ def _alto_line(line: Any, page: _Page) -> None:
             continue  # its first part stands for the whole
         word = (string.get("SUBS_CONTENT") if part == "HypPart1" else None) or string.get("CONTENT") or ""
         if word.strip():
-            share = _number(string.get("WC"))
-            page.hear(word, None if share is None else 100 * share)
+            page.hear(word, _confidence(string.get("WC"), 1, f"{path}, line {string.sourceline}"))
             words.append(word)
     if words:
         page.lines.append(" ".join(words))
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text.replace(",", "."))
-    except ValueError:
+def _confidence(text: str | None, most: int, where: str) -> float | None:
+    """From 0 to 100, of a number from 0 to `most`; None if none is stated, InputError if it is no such number."""
+    if text is None or not text.strip():
         return None
+    try:
+        number = float(text.replace(",", "."))
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= most:
+        raise InputError(
+            f"{where}: '{text}' is no confidence from 0 to {most}",
+            hint='Correct the file, or give damaged = "quarantine" to go on without it.',
+        )
+    return 100 * number / most
 
 
 def _tesseract_pages(path: Path) -> Iterator[_Page]:
     text = decode(read_whole(path), path)
-    rows = csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    # Not splitlines, for which a recognised "\x85" or "\u2028" ends a row; nor csv, as nothing is quoted.
+    rows = (row.split("\t") for row in text.replace("\r\n", "\n").split("\n"))
     header = next(rows, [])
     if header[: len(_TESSERACT)] != _TESSERACT or "conf" not in header or "text" not in header:
         raise InputError(f"{path}, row 1: not the header of Tesseract's table")
@@ -183,7 +187,7 @@ def _tesseract_pages(path: Path) -> Iterator[_Page]:
         word = row[word_at].strip()
         if row[0] != "5" or not word:
             continue
-        page.hear(word, _number(row[conf]))
+        page.hear(word, _confidence(row[conf], 100, f"{path}, row {row_number}"))
         if row[2:4] != [*block.split()] and page.lines:
             page.lines.append("")
         if (row[2], row[3], row[4]) != tuple(line.split()):

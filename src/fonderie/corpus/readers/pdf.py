@@ -21,12 +21,13 @@ def read_pdf(path: Path, *, parts: bool) -> Iterator[Raw]:
     """The file is one document, or each page with text is one.
 
     An encrypted file is opened with the empty password, which is how files that only forbid printing are made; any
-    other is left out. InputError names the file and its end, or the page that cannot be read.
+    other is left out, and so is one encrypted in a way that is not known. InputError names the file and its end, or
+    the page that cannot be read.
     """
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
-    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns of every oddity that it copes with
+    # It logs every oddity that it copes with, of some a page long; what it does not cope with it raises.
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     _check_whole(path)
     try:
         reader = PdfReader(path)
@@ -34,7 +35,10 @@ def read_pdf(path: Path, *, parts: bool) -> Iterator[Raw]:
             yield Raw("", left_out="PDF is encrypted", counted={"PDF files encrypted": 1})
             return
         metadata, count = _metadata(reader), len(reader.pages)
-    except (PyPdfError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except NotImplementedError as error:  # of an encryption alone: the page's own are met below
+        yield Raw("", left_out="PDF is encrypted", detail=str(error), counted={"PDF files encrypted": 1})
+        return
+    except Exception as error:  # a corrupt file can make pypdf fail in any way
         raise InputError(f"{path} is truncated or corrupt: {type(error).__name__}: {error}") from error
     author = metadata.pop("author", None)
     pages = _pages(path, reader, count)

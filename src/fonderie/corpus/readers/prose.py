@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from fonderie.core.errors import InputError
-from fonderie.corpus.readers.raw import Raw, decode, read_whole
+from fonderie.corpus.readers.raw import Raw, decode, language_code, read_whole
 
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 _FENCE = re.compile(r"^(```|~~~)", re.MULTILINE)
@@ -39,7 +39,7 @@ def read_markdown(path: Path, *, parts: bool) -> Iterator[Raw]:
             text=section,
             fragment=fragment,
             licence=None if stated is None else str(stated),
-            language=None if language is None else str(language),
+            language=None if language is None else language_code(str(language)),
             created=created,
             author=None if author is None else str(author),
             metadata={**metadata, **({"section": above} if above else {})},

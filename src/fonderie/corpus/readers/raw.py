@@ -1,10 +1,9 @@
 """What a reader yields, and how it opens files."""
 
 import bz2
-import gzip
 import io
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -16,6 +15,8 @@ import zstandard
 from fonderie.core.errors import InputError, UsageError
 
 CHUNK_BYTES = 1 << 20
+PIECE_BYTES = 1 << 13
+"""Given to a decompressor at once, for what comes of it is held: of the most hostile Zstandard, 256 MiB."""
 DOCUMENT_BYTES = 64 << 20
 """The largest single document, page of markup or line: the bound on what a reader holds at once. The longest novel
 of Project Gutenberg has 6 MB, Common Crawl cuts pages at 5; what is larger is several documents in one."""
@@ -77,6 +78,15 @@ def read_whole(path: Path) -> bytes:
     return data
 
 
+_CODECS: dict[str, tuple[Callable[[], Any], bytes]] = {
+    # 31: a gzip header and trailer around deflate. Tapes and tar fill a file's last block with zeros.
+    ".gz": (lambda: zlib.decompressobj(31), b"\0"),
+    ".bz2": (bz2.BZ2Decompressor, b""),
+    ".zst": (lambda: zstandard.ZstdDecompressor().decompressobj(), b""),
+}
+"""By a file's ending: what makes a decompressor of one member, and what may stand between members."""
+
+
 @contextmanager
 def open_binary(path: Path) -> Iterator[io.BufferedIOBase]:
     """Open a file for reading, through gzip, bzip2 or zstandard if its name ends so.
@@ -84,41 +94,27 @@ def open_binary(path: Path) -> Iterator[io.BufferedIOBase]:
     InputError names the file, and the offset in the decompressed stream where it is truncated or corrupt.
     """
     with path.open("rb") as file:
-        if path.suffix == ".gz":
-            yield io.BufferedReader(_Chunks(_gunzip(file), path), CHUNK_BYTES)
-        elif path.suffix == ".bz2":
-            yield io.BufferedReader(_Chunks(_bunzip2(file), path), CHUNK_BYTES)
-        elif path.suffix == ".zst":
-            yield io.BufferedReader(_Chunks(_unzstd(file), path), CHUNK_BYTES)
+        if path.suffix in _CODECS:
+            yield io.BufferedReader(_Chunks(_decompressed(file, *_CODECS[path.suffix]), path), CHUNK_BYTES)
         else:
             yield file  # a BufferedReader already
 
 
-def _gunzip(file: BinaryIO) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=file) as stream:
-        while data := stream.read(CHUNK_BYTES):
-            yield data
+def _decompressed(file: BinaryIO, codec: Callable[[], Any], padding: bytes = b"") -> Iterator[bytes]:
+    """What the members of a file hold, one after the other; EOFError if the last has no end, or there is none.
 
-
-def _bunzip2(file: BinaryIO) -> Iterator[bytes]:
-    with bz2.BZ2File(file) as stream:
-        while data := stream.read(CHUNK_BYTES):
-            yield data
-
-
-def _unzstd(file: BinaryIO) -> Iterator[bytes]:
-    # The library's own stream reader ends a truncated file as if it were whole; an object knows its frame's end.
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    pending = False
-    while data := file.read(CHUNK_BYTES):
-        while data:
-            yield frame.decompress(data)
-            pending = not frame.eof
-            data = frame.unused_data if frame.eof else b""
-            if frame.eof:
-                frame = zstandard.ZstdDecompressor().decompressobj()
-    if pending:
-        raise EOFError("the last frame has no end")
+    The libraries' own files are more forgiving: bz2 takes what follows a first stream for rubbish if it is damaged,
+    zstandard ends a cut frame as if it were whole, and gzip and zstandard take an empty file for an empty text.
+    """
+    member, members, begun = codec(), 0, False
+    while data := file.read(PIECE_BYTES):
+        while data := data if begun else data.lstrip(padding):
+            yield member.decompress(data)
+            begun, data = not member.eof, member.unused_data
+            if member.eof:
+                member, members = codec(), members + 1
+    if begun or not members:
+        raise EOFError("it ends within a compressed stream" if begun else "it holds nothing")
 
 
 class _Chunks(io.RawIOBase):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fonderie.core.errors import InputError
-from fonderie.corpus.readers.raw import DOCUMENT_BYTES, Raw, decode, open_binary
+from fonderie.corpus.readers.raw import DOCUMENT_BYTES, Raw, decode, language_code, open_binary
 
 OWN_FIELDS = ("language", "created", "author")
 """Columns that mean what the document schema means by them, if a row has them; and "licence", or "license"."""
@@ -55,18 +56,33 @@ def read_parquet(path: Path, text_field: str) -> Iterator[Raw]:
 
 def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row with its number, from 1; InputError names a file that is damaged."""
+    number = 0
     try:
         # Without these two, Arrow holds the column chunks of a whole row group, which may be all of the file.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            number = 0
             for batch in file.iter_batches(batch_size=_batch_rows(file)):
-                for row in batch.to_pylist(maps_as_pydicts="strict"):
+                for row in _told(batch).to_pylist(maps_as_pydicts="strict"):
                     number += 1
                     yield number, row
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path} is not a whole Parquet file (it ends at offset {path.stat().st_size:,}): {error}"
         ) from error
+    # Bytes that are no text, a date beyond Python's calendar, a map that has a key twice.
+    except (ValueError, OverflowError, KeyError) as error:
+        raise InputError(
+            f"{path}, after row {number}: what it holds cannot be read: {type(error).__name__}: {error}",
+            hint='Correct the file, or give damaged = "quarantine" to go on without it.',
+        ) from error
+
+
+def _told(batch: Any) -> Any:
+    """A batch whose nanoseconds are words: Python's own times have none, and pandas may not be there."""
+    columns = [
+        column.cast(pa.string()) if getattr(column.type, "unit", None) == "ns" else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def _batch_rows(file: pq.ParquetFile) -> int:
@@ -77,13 +93,18 @@ def _batch_rows(file: pq.ParquetFile) -> int:
 
 
 def _raw(row: dict[str, Any], text_field: str, fragment: str, path: Path, unit: str, number: int) -> Raw:
-    text = row.pop(text_field, None)
+    text = row.get(text_field)
+    if text is None and text_field in row:
+        return Raw("", fragment, left_out="text is null")
     if not isinstance(text, str):
+        held = f"holds {type(text).__name__}, not text" if text_field in row else "is not there"
         raise InputError(
-            f"{path}, {unit} {number}: no text in '{text_field}'",
-            hint=f"The row has: {', '.join(row)}. Name the right one with text_field.",
+            f"{path}, {unit} {number}: the field '{text_field}' {held}",
+            hint=f"The row has: {', '.join(row) or 'no field'}. Name the right one with text_field.",
         )
-    return raw_of(text, row, fragment)
+    del row[text_field]
+    raw = raw_of(text, row, fragment)
+    return replace(raw, language=language_code(raw.language))
 
 
 def raw_of(text: str, row: dict[str, Any], fragment: str) -> Raw:

@@ -1,11 +1,16 @@
 """TEI P5 XML: novels, plays and verse (TEI Guidelines, chapters 2 "The TEI Header" and 4 "Default Text Structure").
 
-Only the text of the work is kept: no header, notes, page numbers, title page or table of contents.
+Only the text of the work is kept, but all of it, whatever it stands in: no header, notes, page numbers, title page,
+table of contents or cast; of an editor's alternatives (chapter 3.5) the corrected or expanded one. Of a play, stage
+directions between scenes and speeches and within a line are kept, those between the lines of a speech are not.
 Nothing is fetched or read from elsewhere, whatever a document type declaration asks for.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from enum import Enum, auto
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,12 @@ from fonderie.corpus.readers.raw import DOCUMENT_BYTES, Raw, language_code
 TEI = "{http://www.tei-c.org/ns/1.0}"
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _BLOCKS = {"p", "head", "ab", "stage", "trailer", "opener", "closer", "salute", "signed", "dateline", "item"}
-_SKIPPED = {"note", "fw", "figDesc", "gap", "teiHeader", "castList"}
+_LINES = {*_BLOCKS, "div", "l", "lg", "row", "sp"} - {"stage"}
+"""Elements that are no part of the line in which they stand; a stage direction is, within one."""
+_TITLE_PAGE = {"titlePage", "docTitle", "docAuthor", "docEdition", "docImprint", "docDate"}
+_SKIPPED = {"note", "fw", "figDesc", "gap", "teiHeader", "castList", "rdg", "del", *_TITLE_PAGE}
+_FIRST_FORMS = {"sic", "orig", "abbr"}
+"""Within <choice>, what the editor gives another form of."""
 _APPARATUS = {"titlepage", "notes", "imprint", "contents"}
 """Types of division that are apparatus, not text of the work."""
 _SPACES = re.compile(r"\s+")
@@ -35,15 +45,15 @@ def read_tei(path: Path, *, parts: bool) -> Iterator[Raw]:
         raise InputError(f"{path} has no <text>: not a TEI document")
     language = language_of(root)
     if not parts:
-        yield Raw("\n\n".join(_blocks(text, nested=True)), language=language, **header)
+        yield Raw("\n\n".join(blocks(text, nested=True)), language=language, **header)
         return
     for number, division in enumerate(divisions(text)):
-        blocks = list(_blocks(division, nested=False))
-        if not blocks:
+        paragraphs = list(blocks(division, nested=False))
+        if not paragraphs:
             continue
         own = {"division": division.get("type", ""), "section": plain(division.find(f"{TEI}head"))}
         metadata = {**header["metadata"], **{name: value for name, value in own.items() if value}}
-        yield Raw("\n\n".join(blocks), f"#div-{number}", language=language, **{**header, "metadata": metadata})
+        yield Raw("\n\n".join(paragraphs), f"#div-{number}", language=language, **{**header, "metadata": metadata})
 
 
 def stated_licence(path: Path) -> str | None:
@@ -148,53 +158,91 @@ def divisions(element: Any) -> Iterator[Any]:
 
 def _is_apparatus(element: Any) -> bool:
     name = etree.QName(element).localname
+    if name in _FIRST_FORMS:
+        parent = element.getparent()
+        return parent is not None and parent.tag == f"{TEI}choice" and len(parent) > 1
     return name in _SKIPPED or (name == "div" and element.get("type") in _APPARATUS)
 
 
-def _blocks(element: Any, *, nested: bool) -> Iterator[str]:
+class _Kind(Enum):
+    """What a piece of text is to those beside it."""
+
+    BLOCK = auto()
+    """It stands alone."""
+    VERSE = auto()
+    """A line of a stanza."""
+    WORDS = auto()
+    """It runs on."""
+    END = auto()
+    """Nothing runs over it."""
+
+
+def blocks(element: Any, *, nested: bool) -> Iterator[str]:
     """The paragraphs of an element, in reading order, with or without those of the divisions in it.
 
-    A speech is one paragraph, its speaker before it; so is a stanza, and so are verses that follow each other.
+    A speech is one paragraph, its speaker before it; so is a stanza, so are verses that follow each other, and so
+    are words that stand in no paragraph.
     """
-    verses: list[str] = []
+    for kind, group in groupby(_pieces(element, nested=nested), key=itemgetter(0)):
+        texts = [text for _, text in group]
+        match kind:
+            case _Kind.VERSE:
+                yield "\n".join(texts)
+            case _Kind.WORDS:
+                yield from filter(None, [_on_one_line(texts)])
+            case _Kind.BLOCK:
+                yield from filter(None, texts)
+
+
+def _pieces(element: Any, *, nested: bool) -> Iterator[tuple[_Kind, str]]:
+    # Where words stand beside elements, they run into each other; else each element has its own.
+    mixed = any(not words.isspace() for words in _own_words(element))
+    speech = element.tag == f"{TEI}sp"
+    if mixed:
+        yield _Kind.WORDS, element.text or ""
     for child in element:
-        if not isinstance(child.tag, str) or _is_apparatus(child):
-            continue
-        name = etree.QName(child).localname
-        if name == "l":
-            verses.append(plain(child))
-            continue
-        if verses:
-            yield "\n".join(verses)
-            verses = []
-        if name == "div" and not nested:
-            continue
-        if name in _BLOCKS or name in ("sp", "lg"):
-            block = _block(child, name)
-            if block:
-                yield block
-        else:
-            yield from _blocks(child, nested=nested)
-    if verses:
-        yield "\n".join(verses)
+        if isinstance(child.tag, str) and not _is_apparatus(child):
+            name = etree.QName(child).localname
+            if not (speech and name in ("speaker", "stage")):
+                yield from _piece(child, name, nested=nested, mixed=mixed)
+        if mixed:
+            yield _Kind.WORDS, child.tail or ""
 
 
-def _block(element: Any, name: str) -> str:
-    if name == "sp":
-        return _speech(element)
-    if name == "lg":
-        return "\n".join(plain(line) for line in element.iter(f"{TEI}l"))
-    return plain(element)
+def _piece(child: Any, name: str, *, nested: bool, mixed: bool) -> Iterator[tuple[_Kind, str]]:
+    if name == "div" and not nested:
+        return
+    if name == "l":
+        yield _Kind.VERSE, plain(child)
+    elif name == "sp":
+        yield _Kind.BLOCK, _speech(child, nested=nested)
+    elif name == "row":
+        yield _Kind.BLOCK, "\t".join(plain(cell) for cell in child if isinstance(cell.tag, str))
+    elif name in _BLOCKS or name == "lg":
+        yield _Kind.BLOCK, "\n".join(blocks(child, nested=nested)) if _holds_lines(child) else plain(child)
+    elif _holds_lines(child):
+        yield _Kind.END, ""
+        yield from _pieces(child, nested=nested)
+        yield _Kind.END, ""
+    elif mixed:
+        yield _Kind.WORDS, "".join(_around(child))
+    elif words := plain(child):  # a page's end is no end of a stanza
+        yield _Kind.BLOCK, words
 
 
-def _speech(sp: Any) -> str:
+def _own_words(element: Any) -> Iterator[str]:
+    yield from filter(None, [element.text, *(child.tail for child in element)])
+
+
+def _holds_lines(element: Any) -> bool:
+    return any(
+        isinstance(inner.tag, str) and etree.QName(inner).localname in _LINES for inner in element.iterdescendants()
+    )
+
+
+def _speech(sp: Any, *, nested: bool) -> str:
     speaker = plain(sp.find(f"{TEI}speaker")).rstrip(" .,:")
-    lines = []
-    for element in sp.iter(f"{TEI}l", f"{TEI}p", f"{TEI}ab"):
-        line = plain(element)
-        if line:
-            lines.append(line)
-    spoken = "\n".join(lines)
+    spoken = "\n".join(blocks(sp, nested=nested))
     return f"{speaker} : {spoken}" if speaker and spoken else spoken
 
 
@@ -202,14 +250,23 @@ def plain(element: Any) -> str:
     """The text of an element on one line, notes left out, line breaks of the source read as spaces."""
     if element is None:
         return ""
-    return _SPACES.sub(" ", "".join(_strings(element))).strip()
+    return _on_one_line(_strings(element))
+
+
+def _on_one_line(texts: Iterable[str]) -> str:
+    return _SPACES.sub(" ", "".join(texts)).strip()
 
 
 def _strings(element: Any) -> Iterator[str]:
     yield element.text or ""
     for child in element:
-        if isinstance(child.tag, str) and etree.QName(child).localname not in _SKIPPED:
-            if etree.QName(child).localname in ("lb", "pb"):
-                yield " " if child.get("break") != "no" else ""
-            yield from _strings(child)
+        if isinstance(child.tag, str) and not _is_apparatus(child):
+            yield from _around(child)
         yield child.tail or ""
+
+
+def _around(child: Any) -> Iterator[str]:
+    """The words of an element within a line; one that breaks the line stands for a space."""
+    if etree.QName(child).localname in ("lb", "pb"):
+        yield " " if child.get("break") != "no" else ""
+    yield from _strings(child)

@@ -30,20 +30,23 @@ def read_warc(path: Path, *, text: PageText) -> Iterator[Raw]:
     """
     for record, offset in _records(path):
         kind = record.headers.get("WARC-Type") or ""
+        where = f"{path}, record at offset {offset:,}"
         if kind in _ABOUT:
+            _pass(record, where)
             continue
-        found = _captured(record, kind, text, f"{path}, record at offset {offset:,}")
+        found = _captured(record, kind, text, where)
         yield replace(found, fragment=f"#record-{offset}", metadata={**_about(record), **found.metadata})
 
 
 def read_wet(path: Path) -> Iterator[Raw]:
     """One document per `conversion` record: the text that the crawl's owner took from a page."""
     for record, offset in _records(path):
-        if record.headers.get("WARC-Type") != "conversion":
-            continue
         where = f"{path}, record at offset {offset:,}"
+        if record.headers.get("WARC-Type") != "conversion":
+            _pass(record, where)
+            continue
         languages = (record.headers.get("WARC-Identified-Content-Language") or "").split(",")
-        found = _bounded(record)
+        found = _bounded(record, where)
         if found is None:
             found = Raw(
                 _block(record, where).decode("utf-8", errors="replace").strip(),
@@ -76,8 +79,7 @@ def _block(record: Any, where: str) -> bytes:
     """The record's bytes; InputError if the file ends before them, or if they are not what was written."""
     wanted = record.content_length
     block = bytes(record.reader.read(wanted))
-    if len(block) < wanted:
-        raise InputError(f"{where}: truncated, {len(block):,} of {wanted:,} bytes", hint=_HINT)
+    _whole(len(block), wanted, where)
     algorithm, _, stated = (record.headers.get("WARC-Block-Digest") or "").partition(":")
     if algorithm.lower() == "sha1":
         sha1 = hashlib.sha1(block, usedforsecurity=False)
@@ -86,13 +88,24 @@ def _block(record: Any, where: str) -> bytes:
     return block
 
 
+def _pass(record: Any, where: str) -> None:
+    """Go on after a record that is not read; InputError if the file ends within it, and what follows is lost."""
+    _whole(record.reader.consume(), record.content_length, where)
+
+
+def _whole(found: int, wanted: int, where: str) -> None:
+    if found < wanted:
+        raise InputError(f"{where}: truncated, {found:,} of {wanted:,} bytes", hint=_HINT)
+
+
 def _captured(record: Any, kind: str, text: PageText, where: str) -> Raw:
     from fastwarc.warc import WarcRecord
 
-    too_long = _bounded(record)
+    too_long = _bounded(record, where)
     if too_long is not None:
         return too_long
     if kind not in ("response", "resource"):
+        _pass(record, where)
         return Raw("", left_out="record holds no page", detail=kind)
     block = _block(record, where)
     if not record.is_http:
@@ -115,9 +128,10 @@ def _captured(record: Any, kind: str, text: PageText, where: str) -> Raw:
     return _page(body, headers.get("content-type"), headers, text)
 
 
-def _bounded(record: Any) -> Raw | None:
+def _bounded(record: Any, where: str) -> Raw | None:
     if record.content_length <= DOCUMENT_BYTES:
         return None
+    _pass(record, where)
     return Raw("", left_out=_TOO_LONG, detail=f"{record.content_length:,} bytes")
 
 
@@ -154,5 +168,6 @@ def _about(record: Any) -> dict[str, str]:
         "url": record.headers.get("WARC-Target-URI"),
         "fetched": record.headers.get("WARC-Date"),
         "record": record.headers.get("WARC-Record-ID"),
+        "truncated": record.headers.get("WARC-Truncated"),
     }
     return {name: value for name, value in fields.items() if value}
