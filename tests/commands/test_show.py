@@ -91,3 +91,35 @@ def test_what_is_no_request_says_what_would_be(say, arguments: tuple[object, ...
 
 def test_a_call_that_dropped_nothing(say) -> None:
     assert "No document was dropped." in say("show", "small", "--step", "private", "--dropped", 3)
+
+
+def test_why_looks_for_numbers_in_texts_where_no_id_begins_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make(tmp_path, ["La société 55210055 existe depuis longtemps.", "Une autre n'a pas de numéro."]).store
+    assert main(["why", "55210055", "--store", str(store.root), "--json"]) == 0
+    (trail,) = json.loads(capsys.readouterr().out)
+    assert "55210055" in trail["excerpt"]
+    assert main(["why", "sha256:55210055", "--store", str(store.root)]) == 1
+    assert "No document matches" in capsys.readouterr().out
+
+
+def test_why_finds_by_its_origin_what_has_no_text_and_says_that_there_are_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make(tmp_path, ["", "Une phrase de cinq mots."]).store
+    assert main(["why", "0.jsonl#l1", "--store", str(store.root)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "letters: 0.jsonl#L1 its text is in no artifact" in said
+    assert "dropped empty text" in said
+
+
+def test_why_says_that_more_documents_match_and_asks_for_words(
+    corpus: SmallCorpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", "trop court", "--store", str(corpus.store.root), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)) == 5
+    assert "first 5 documents; more match" in captured.err
+    assert main(["why", " ", "--store", str(corpus.store.root)]) == 2
+    assert "Give an id" in capsys.readouterr().err

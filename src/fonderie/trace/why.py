@@ -1,7 +1,9 @@
 """What became of a document: its fate step by step, then its tokens and the training steps that saw them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -85,30 +87,46 @@ def artifacts_of(store: Store, recipe_name: str | None) -> dict[str, Artifact]:
     return found_artifacts
 
 
-def why(artifacts: Mapping[str, Artifact], query: str) -> list[Trail]:
-    """The trails of the documents that an id, the start of one, or a piece of text names; at most five.
+def why(artifacts: Mapping[str, Artifact], query: str, most: int = MATCHES_SHOWN) -> list[Trail]:
+    """The trails of the documents that are named by an id, or the start of one, a piece of text, or their origin.
 
-    An id needs eight hexadecimal digits or more. Text is looked for in documents as they were read.
+    An id needs eight hexadecimal digits or more; where no document has it, it is text, as a number may be. Text is
+    looked for in documents as they were read, and origins (files, addresses) where no text holds the words: what
+    was dropped while it was read has no text here. UsageError if there are no words.
     """
+    if not query.strip():
+        raise UsageError("why: there is nothing to look for", hint="Give an id, words of a text, or a file's name.")
     wanted = query.removeprefix("sha256:").casefold()
-    by_id = len(wanted) >= 8 and set(wanted) <= _HEX
-    trails: list[Trail] = []
-    for artifact in artifacts.values():
-        if not (artifact.path / LEDGER).is_dir() or not (by_id or _reads_sources(artifact)):
-            continue
-        for source, origin in _find_id(artifact, wanted) if by_id else _find_text(artifact, query):
-            if all((trail.source, trail.origin) != (source, origin) for trail in trails):
-                trails.append(_follow(artifacts, source, origin, "" if by_id else query))
-            if len(trails) == MATCHES_SHOWN:
-                return trails
-    return trails
+    readers = [artifact for artifact in artifacts.values() if _reads_sources(artifact)]
+    if len(wanted) >= 8 and set(wanted) <= _HEX:
+        ledgers = [artifact for artifact in artifacts.values() if (artifact.path / LEDGER).is_dir()]
+        named = _trails(artifacts, (_find_id(artifact, wanted) for artifact in ledgers), "", most)
+        if named or wanted != query.casefold():
+            return named
+    return _trails(artifacts, (_find_text(artifact, query) for artifact in readers), query, most) or _trails(
+        artifacts, (_find_origin(artifact, query) for artifact in readers), "", most
+    )
+
+
+_Places = Iterator[tuple[str, str]]
+"""Source and origin of documents."""
+
+
+def _trails(artifacts: Mapping[str, Artifact], found: Iterable[_Places], words: str, most: int) -> list[Trail]:
+    trails: dict[tuple[str, str], Trail] = {}
+    for place in chain.from_iterable(found):
+        if place not in trails:
+            trails[place] = _follow(artifacts, *place, words)
+            if len(trails) == most:
+                break
+    return list(trails.values())
 
 
 def _reads_sources(artifact: Artifact) -> bool:
     return not artifact.upstream and (artifact.path / DOCUMENTS).is_dir()
 
 
-def _find_id(artifact: Artifact, digits: str) -> Iterator[tuple[str, str]]:
+def _find_id(artifact: Artifact, digits: str) -> _Places:
     """Source and origin of the documents that came or left under an id."""
     named = [pc.starts_with(ds.field(name), f"sha256:{digits}") for name in ("id", "id_after")]
     table = ds.dataset(artifact.path / LEDGER, format="parquet").to_table(
@@ -118,9 +136,17 @@ def _find_id(artifact: Artifact, digits: str) -> Iterator[tuple[str, str]]:
         yield row["source"], row["origin"]
 
 
-def _find_text(artifact: Artifact, query: str) -> Iterator[tuple[str, str]]:
-    scanner = ds.dataset(artifact.path / DOCUMENTS, format="parquet").scanner(
-        columns=["source", "origin"], filter=pc.match_substring(ds.field("text"), query, ignore_case=True)
+def _find_text(artifact: Artifact, query: str) -> _Places:
+    return _find_words(artifact.path / DOCUMENTS, "text", query)
+
+
+def _find_origin(artifact: Artifact, query: str) -> _Places:
+    return _find_words(artifact.path / LEDGER, "origin", query)
+
+
+def _find_words(folder: Path, column: str, query: str) -> _Places:
+    scanner = ds.dataset(folder, format="parquet").scanner(
+        columns=["source", "origin"], filter=pc.match_substring(ds.field(column), query, ignore_case=True)
     )
     for batch in scanner.to_batches():
         for row in batch.to_pylist():
