@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,12 @@ def test_rules_of_a_language_and_of_a_source_take_the_place_of_the_others(tmp_pa
     [
         ({"rules": ("gofer",)}, "no rule set 'gofer'; known: gopher_repetition"),
         ({"rules": ("words >= 1",), "languages": {"fr": ("wrds >= 2",)}}, "no measure 'wrds'"),
+        ({"rules": ("words >= 1",), "languages": {"fra": ("words >= 2",)}}, "'fra' is no .*: documents say 'fr'"),
+        ({"rules": ("words >= 1",), "languages": {"FR": ("words >= 2",)}}, "'FR' is no .*: documents say 'fr'"),
+        (
+            {"rules": ("words >= 1",), "languages": {"french": ("words >= 2",)}},
+            "'french' is no language of a document;",
+        ),
         ({"rules": ("words >= 1",), "sources": {"web": ("without letters",)}}, "no rule is on letters"),
         ({"rules": ("listed_url == 0",)}, "a rule is on listed_url: give url_lists"),
         ({"rules": ("words >= 1",), "word_lists": "x"}, "word_lists is given, and no rule is on listed_words"),
@@ -119,6 +126,18 @@ def test_rules_of_a_language_and_of_a_source_take_the_place_of_the_others(tmp_pa
 def test_a_bad_combination_is_refused_before_any_step(given: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         FilterParameters.model_validate(given)
+
+
+def test_rules_for_a_source_that_no_document_has_are_refused(tmp_path: Path) -> None:
+    given = documents(tmp_path / "in", [[document(FRENCH, source="web")]])
+    first, out = run_step(
+        filter_documents, FilterParameters(rules=("words >= 1",)), tmp_path / "first", {"documents": (given,)}
+    )
+    first = replace(first, manifest=first.manifest.model_copy(update={"statistics": out.statistics}))
+    params = FilterParameters(rules=("words >= 1",), sources={"wbe": ("words >= 2",), "web": ("words >= 3",)})
+    with pytest.raises(RecipeError, match="that the documents do not have: wbe") as refused:
+        run_step(filter_documents, params, tmp_path / "second", {"documents": (first,)})
+    assert refused.value.hint == "They have: web."
 
 
 def test_lists_of_addresses_and_words(tmp_path: Path) -> None:

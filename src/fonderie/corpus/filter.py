@@ -1,6 +1,6 @@
 """corpus.filter: rules as data; a document that breaks one is dropped, and the ledger says which one and why."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,8 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from fonderie.core.errors import RecipeError
 from fonderie.core.ledger import Fate
 from fonderie.core.machine import Machine
-from fonderie.core.step import Inputs, Output, Parameters, Port, Source, SourceFiles, step
+from fonderie.core.step import Artifact, Inputs, Output, Parameters, Port, Source, SourceFiles, step
 from fonderie.corpus.batches import Fates, transform_batches
+from fonderie.corpus.readers.raw import language_code
 from fonderie.corpus.rules.judge import Judge, Verdict, open_resources
 from fonderie.corpus.rules.lists import UrlList, read_phrases
 from fonderie.corpus.rules.rule import PERPLEXITY, URL
@@ -45,6 +46,18 @@ class FilterParameters(Parameters):
             raise ValueError("no rule is given")
         parse(rules)
         return rules
+
+    @field_validator("languages")
+    @classmethod
+    def _told_so(cls, languages: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for given in languages:
+            code = language_code(given)
+            if given != code or not 2 <= len(given) <= 3:
+                means = f": documents say '{code}'" if code and 2 <= len(code) <= 3 else ""
+                raise ValueError(
+                    f"'{given}' is no language of a document{means}; give an ISO 639 code, such as 'fr'"
+                )
+        return languages
 
     @model_validator(mode="after")
     def _complete(self) -> "FilterParameters":
@@ -94,10 +107,23 @@ def filter_documents(inputs: Inputs, params: FilterParameters, out: Output, mach
             "rules on perplexity and n-gram models come together, and only one of them is given",
             hint="Train a model with corpus.ngram and give it as inputs.ngrams, or take 'without perplexity'.",
         )
+    _refuse_unknown_sources(params, inputs.all("documents"))
     lookup = _Lookup(_paths(inputs, "url_lists"), _paths(inputs, "word_lists"), models)
     transform_batches(
         inputs.all("documents"), out, machine, _BatchJudge(params.model_dump_json(), lookup), label="filtering"
     )
+
+
+def _refuse_unknown_sources(params: FilterParameters, documents: Iterable[Artifact]) -> None:
+    """RecipeError if rules are for a source of which no document ever came: they would hold for nothing."""
+    made = (one.manifest.statistics.get("sources", {}) for artifact in documents for one in artifact.lineage())
+    known = {name for sources in made for name in sources}
+    unknown = sorted(params.sources.keys() - known) if known else []
+    if unknown:
+        raise RecipeError(
+            f"the rules name sources that the documents do not have: {', '.join(unknown)}",
+            hint=f"They have: {', '.join(sorted(known))}.",
+        )
 
 
 def _paths(inputs: Inputs, parameter: str) -> tuple[Path, ...]:
