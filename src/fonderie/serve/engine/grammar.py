@@ -16,7 +16,7 @@ from torch import Tensor
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 ANY_OBJECT = {"type": "object"}
 LONGEST_SCHEMA = 1 << 15
-"""Characters: compiling takes time with the square of the properties, SEEBELOW for 2,700 (docs/log/0020-schemas.md)."""
+"""Characters: compiling takes time with the square of the properties, 1 s for 2,700 (docs/log/0020-schemas.md)."""
 MOST_LEXER_STATES = 50_000
 """llguidance's own limit is five times as many, 1 to 2 KB each: half a gigabyte for one answer."""
 
