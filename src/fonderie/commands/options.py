@@ -93,7 +93,10 @@ def service_database(url: str) -> "Iterator[Database]":
 
 def positive(text: str) -> int:
     """A whole number of at least 1, as argparse reads one."""
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value

@@ -366,9 +366,13 @@ def test_the_command_says_which_site_gave_no_answer_and_why(
         (tmp_path / "file").write_bytes(b"")
         assert main([*fetch, site.url, "--out", str(tmp_path / "file")]) == 1
     assert "evidence cannot be kept in" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([*fetch, "https://exemple.fr", "--out", "x", "--again-after", "demain"])
-    assert "demain is no number" in capsys.readouterr().err
+    for option, value, said in (
+        ("--again-after", "demain", "demain is no number"),
+        ("--limit", "2.5", "2.5 is no whole number"),
+    ):
+        with pytest.raises(SystemExit):
+            main([*fetch, "https://exemple.fr", "--out", "x", option, value])
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
