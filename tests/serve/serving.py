@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +44,12 @@ def door(folder: Path, rules: Rules | None = None) -> Door:
     return Door(open_database(f"sqlite:///{folder / 'service.db'}"), rules)
 
 
+def _stuck(thread: threading.Thread, loop: asyncio.AbstractEventLoop) -> str:
+    """Where a server that does not end is: what its thread runs, and what its tasks wait for."""
+    frame = sys._current_frames()[thread.ident or 0]
+    return "".join([*traceback.format_stack(frame), *(f"{task!r}\n" for task in asyncio.all_tasks(loop))])
+
+
 @contextmanager
 def serving(
     folders: list[Path], make: Make, proxies: Sequence[str] = (), load: Load | None = None, **limits: int
@@ -78,4 +86,4 @@ def serving(
     finally:
         servers[0].should_exit = True
         thread.join(60)
-        assert not thread.is_alive()
+        assert not thread.is_alive(), _stuck(thread, found[0].loop)
