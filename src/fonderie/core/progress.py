@@ -132,7 +132,7 @@ def in_words(seconds: float) -> str:
 
 
 class Terminal:
-    """Bars where the console is a terminal, a line now and then by a clock in seconds where it is a pipe or a log."""
+    """Bars where the console is a terminal; in a pipe or a log a line now and then, by a clock in seconds."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console, self._clock = console, clock
