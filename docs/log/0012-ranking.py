@@ -66,7 +66,6 @@ def main() -> None:
         (400, 40, 1.0),
         (400, 10, 0.5),
         (400, 7, 0.5),
-        (400, 6, 0.5),
     ):
         begun = time.perf_counter()
         by_sessions, by_votes, wide, narrow = coverage(votes, sessions, taste, times)

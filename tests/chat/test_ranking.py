@@ -119,6 +119,18 @@ def test_few_people_get_wider_intervals():
     assert wider.worst_rank >= first.worst_rank
 
 
+@pytest.mark.parametrize(("better", "worse"), [("one", "two"), ("two", "one")])
+def test_a_draw_without_the_upset_speaks_for_the_better_of_two(better, worse):
+    """Two of fourteen upset the order: each eighth draw has neither of them, and says that it is endlessly better."""
+    found = ranking(votes(*"aaaaaaaaaaaabb", a=better, b=worse))
+    first, second = found.standings
+    assert (first.key, first.high, second.low) == (better, None, None)
+    assert first.low is not None
+    assert second.high is not None
+    assert second.high - CENTRE == pytest.approx(CENTRE - first.low)
+    assert (first.tier, second.tier, first.worst_rank, second.best_rank) == (1, 2, 1, 2)
+
+
 def test_of_too_few_people_nothing_is_sure():
     """Four hundred draws of six people do not reach as far out as an interval of 95 % would."""
     for people, is_sure in ((1, False), (2, False), (6, False), (7, True)):

@@ -277,7 +277,7 @@ def _bootstrap(data: _Data, fitted_P: Floats, seed: int, bootstraps: int) -> Flo
         main = linked.main
         drawn_P[:M][linked.above], drawn_P[:M][linked.below] = np.inf, -np.inf
         if main.sum() < 2:
-            drawn_P[:M][main] = np.nan
+            drawn_P[:M][main] = _alone(linked)
             continue
         part, there = _part(data, main), np.concatenate([main, np.ones(len(STYLE), dtype=np.bool_)])
         inside = main[data.a_N] & main[data.b_N]
@@ -285,6 +285,13 @@ def _bootstrap(data: _Data, fitted_P: Floats, seed: int, bootstraps: int) -> Flo
         found[: part.contenders] += fitted_P[:M][main].mean()
         drawn_P[there] = found
     return drawn_BP
+
+
+def _alone(linked: _Linked) -> float:
+    """The strength of one whom no chain of wins leads back to, in a draw where that holds for all of them."""
+    if not (linked.main | linked.above | linked.below).all() or linked.above.any() == linked.below.any():
+        return math.nan
+    return math.inf if linked.below.any() else -math.inf
 
 
 def _part(data: _Data, main: NDArray[np.bool_]) -> _Data:
