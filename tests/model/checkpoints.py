@@ -63,6 +63,11 @@ FOREIGN = {
             "max_position_embeddings": CONTEXT,
         },
     ),
+    "gpt-bigcode": ("GPTBigCode", {**_SIZES, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}),
+    "mpt": (
+        "Mpt",
+        {**_SIZES, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": CONTEXT, "tie_word_embeddings": True},
+    ),
 }
 
 

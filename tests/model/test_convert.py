@@ -105,12 +105,29 @@ def test_sizes_that_do_not_fit_are_refused():
         config_from_huggingface(huggingface_config(small()) | {"num_attention_heads": 5, "num_key_value_heads": 5})
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hidden_size": "48", "head_dim": None}, "sizes that are no numbers"),
+        ({"num_attention_heads": 0, "head_dim": None}, "sizes that are no numbers"),
+        ({"rope_parameters": "default"}, "rope_parameters is no table: 'default'"),
+        ({"vocab_size": -1}, "sizes that do not fit"),
+    ],
+)
+def test_a_config_of_other_things_than_sizes_is_refused(change, words):
+    with pytest.raises(InputError, match=words):
+        config_from_huggingface({**huggingface_config(small()), **change})
+
+
 def test_a_folder_that_does_not_hold_what_it_says_is_refused(tmp_path):
     model = Decoder(small(), seed=1)
     save_pretrained(model, tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(values | {"num_hidden_layers": 3}))
     with pytest.raises(InputError, match="weights lack"):
+        load_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(values | {"num_hidden_layers": 10**12}))
+    with pytest.raises(InputError, match=r"says 1,000,000,000,000 blocks, and there are 20 tensors"):
         load_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(values | {"vocab_size": 98}))
     with pytest.raises(InputError, match="size mismatch"):

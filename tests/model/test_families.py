@@ -128,6 +128,16 @@ def test_a_head_that_scales_its_logits_is_refused(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+def test_a_head_that_caps_its_logits_is_refused_also_where_they_are_small_yet(tmp_path: Path) -> None:
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 32, "head_dim": 16}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "pad_token_id": 0}
+    Gemma2ForCausalLM(Gemma2Config(vocab_size=97, **sizes, **heads)).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"gemma2 are capped: final_logit_softcapping = 30\.0"):
+        load_model(tmp_path)
+
+
 def test_code_that_comes_with_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     checkpoints.write("bloom", tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())

@@ -87,6 +87,25 @@ def test_a_licence_that_restricts_use_is_refused_unless_the_policy_accepts_it(tm
     assert out.statistics["licence"] == "CC-BY-NC-4.0"
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("llama", {"num_hidden_layers": 3}, "theirs/\\*: the weights lack"),
+        ("falcon", {"num_hidden_layers": 10**9}, "theirs/\\*: config.json says 1,000,000,000 blocks"),
+        ("falcon", {"hidden_size": "32"}, "cannot read this config.json of a falcon: .*hidden_size"),
+        ("falcon", {"hidden_size": 48}, "theirs/\\* does not hold a model"),
+    ],
+)
+def test_what_a_config_says_wrongly_is_said_of_the_files_that_the_recipe_names(
+    tmp_path: Path, name: str, change: dict[str, object], words: str
+) -> None:
+    checkpoints.write(name, tmp_path / "theirs")
+    path = tmp_path / "theirs" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=words):
+        imported(tmp_path / "made", str(tmp_path / "theirs" / "*"))
+
+
 def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     model = checkpoints.make("llama")
     with torch.no_grad():
@@ -147,7 +166,7 @@ def test_a_tokenizer_without_borders_is_given_them(tmp_path: Path) -> None:
     checkpoints.write_tokenizer(tmp_path / "theirs")
     (tmp_path / "theirs" / "tokenizer_config.json").unlink()
     pattern = str(tmp_path / "theirs" / "*.json")
-    with pytest.raises(InputError, match="no token that ends a document"):
+    with pytest.raises(InputError, match=r"theirs/\*\.json has no token that ends a document"):
         tokenizer_of(tmp_path / "made", pattern)
     with pytest.raises(InputError, match="no token that ends a document"):
         tokenizer_of(tmp_path / "wrong", pattern, eos="<fin>")

@@ -63,6 +63,8 @@ def to_huggingface(state_dict: Mapping[str, Tensor], config: ModelConfig) -> dic
 
 def from_huggingface(weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """Their weights under our names. Raises InputError naming what is missing or unknown."""
+    if config.depth > len(weights):  # a stranger's number: names for so many blocks might fill the memory
+        raise InputError(f"config.json says {config.depth:,} blocks, and there are {len(weights):,} tensors in all")
     names = huggingface_names(config)
     known = {name for parts in names.values() for name in parts}
     # A tied head is sometimes written out all the same; so are, by old versions, the frequencies.
@@ -179,6 +181,8 @@ def config_from_huggingface(values: Mapping[str, Any]) -> ModelConfig:
         raise InputError(f"config.json does not say {error}") from error
     except ValidationError as error:
         raise InputError(f"config.json has sizes that do not fit: {error.errors()[0]['msg']}") from error
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError(f"config.json has sizes that are no numbers: {error}") from error
 
 
 def not_computed(values: Mapping[str, Any]) -> list[str]:
@@ -200,7 +204,13 @@ def not_computed(values: Mapping[str, Any]) -> list[str]:
 
 
 def _rope_said(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {**(values.get("rope_scaling") or {}), **(values.get("rope_parameters") or {})}
+    said: dict[str, Any] = {}
+    for name in ("rope_scaling", "rope_parameters"):
+        table = values.get(name) or {}
+        if not isinstance(table, Mapping):
+            raise InputError(f"config.json: {name} is no table: {table!r}")
+        said.update(table)
+    return said
 
 
 def _rope_scaling(rope: Mapping[str, Any]) -> RopeScaling | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from fonderie.core.errors import InputError
@@ -21,7 +22,7 @@ from fonderie.model.language_model import LanguageModel, ReadSoFar
 from fonderie.model.names import foreign_names, foreign_prefix
 
 # What families call the length that a sequence may have.
-CONTEXTS = ("max_position_embeddings", "n_positions", "seq_length")
+CONTEXTS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
 # Ids with which a head that is not one matrix product shows itself.
 _PROBE = 5
 _TOLERANCE = 1e-3
@@ -106,7 +107,10 @@ def foreign_config(values: Mapping[str, Any]) -> ForeignConfig:
     with torch.device("meta"):
         model = _transformers().AutoModelForCausalLM.from_config(theirs)
     if f"{model.base_model_prefix}." != foreign_prefix(values):
-        raise InputError(f"names of a {values['model_type']} begin with {model.base_model_prefix}, unknown here")
+        raise InputError(
+            f"names of a {values['model_type']}'s tensors begin with {model.base_model_prefix}, unknown here",
+            hint="Choose a base of another family.",
+        )
     return ForeignConfig(
         family=values["model_type"],
         depth=theirs.num_hidden_layers,
@@ -124,6 +128,7 @@ def load_foreign(folder: Path, values: Mapping[str, Any]) -> Foreign:
 
     InputError naming what is missing, misshapen or unknown, and a head that is not one matrix product.
     """
+    _refuse_more_blocks(folder, _their_config(values).num_hidden_layers)
     config = foreign_config(values)
     # Its bar for the reading of weights would write over ours.
     _transformers().utils.logging.disable_progress_bar()
@@ -146,6 +151,17 @@ def load_foreign(folder: Path, values: Mapping[str, Any]) -> Foreign:
     return _wrapped(config, model)
 
 
+def _refuse_more_blocks(folder: Path, depth: int) -> None:
+    """InputError for more blocks than tensors, a stranger's number: to lay out so many might take for ever."""
+    try:
+        with safe_open(folder / "model.safetensors", framework="pt") as file:
+            tensors = len(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{folder} does not hold a model: {error}") from error
+    if depth > tensors:
+        raise InputError(f"{folder}: config.json says {depth:,} blocks, and there are {tensors:,} tensors in all")
+
+
 def make_foreign(config: ForeignConfig, *, seed: int = 0) -> Foreign:
     """A model with weights that transformers draws, to be loaded."""
     with torch.random.fork_rng(devices=[]):
@@ -156,8 +172,18 @@ def make_foreign(config: ForeignConfig, *, seed: int = 0) -> Foreign:
 
 def _wrapped(config: ForeignConfig, model: Any) -> Foreign:
     head = model.get_output_embeddings()
+    if getattr(model.config, "final_logit_softcapping", None) is not None:
+        # Of weights that give small logits yet, the comparison below would not see it.
+        raise InputError(
+            f"the logits of this {config.family} are capped: final_logit_softcapping = "
+            f"{model.config.final_logit_softcapping}",
+            hint="The loss here would train another model. Choose another base.",
+        )
     if head.bias is not None:
-        raise InputError(f"the head of a {config.family} has a bias, which the loss here does not compute")
+        raise InputError(
+            f"the head of a {config.family} has a bias, which the loss here does not compute",
+            hint="Choose a base of another family.",
+        )
     made = Foreign(config, model.base_model, None if config.tied_embeddings else head).eval()
     # The family's own logits must be the hidden states times the head's weight, and nothing else.
     ids = torch.arange(_PROBE)[None] % config.vocabulary
@@ -193,7 +219,11 @@ def _their_config(values: Mapping[str, Any]) -> Any:
             hint="Code that comes with a checkpoint is not run. A newer transformers may know the family.",
         )
     said = {name: value for name, value in values.items() if name not in ("model_type", "transformers_version")}
-    return transformers.AutoConfig.for_model(family, **said)
+    try:
+        return transformers.AutoConfig.for_model(family, **said)
+    except Exception as error:  # of many kinds, as each family checks its own
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise InputError(f"transformers cannot read this config.json of a {family}: {' '.join(lines)}") from error
 
 
 def _transformers() -> Any:

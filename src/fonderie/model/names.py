@@ -75,4 +75,7 @@ def foreign_head(config: Mapping[str, Any]) -> str:
 
 
 # Hugging Face's `base_model_prefix` of the families whose is not "model"; foreign.py checks it against the class.
-_PREFIXES = {"bloom": "transformer", "falcon": "transformer", "gpt2": "transformer", "gpt_neox": "gpt_neox"}
+_PREFIXES = {
+    **dict.fromkeys(("bloom", "falcon", "gpt2", "gpt_bigcode", "gpt_neo", "mpt"), "transformer"),
+    "gpt_neox": "gpt_neox",
+}

@@ -8,7 +8,8 @@ the recipe and judged like that of documents; what the model was trained on, its
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def import_model(inputs: Inputs, params: ImportModelParameters, out: Output, mac
         if _WORDS.fullmatch(name):
             (out.path / ORIGIN).mkdir(exist_ok=True)
             shutil.copyfile(source.path, out.path / ORIGIN / name)
-    model = load_model(out.path, device=machine.device)
+    with _said_of(params, out):
+        model = load_model(out.path, device=machine.device)
     if params.size not in (None, model.config.parameters):
         raise InputError(
             f"{params.name} has {model.config.parameters:,} weights, not size = {params.size:,}",
@@ -80,6 +82,15 @@ def import_model(inputs: Inputs, params: ImportModelParameters, out: Output, mac
         context=model.config.context,
         precision=str(model.embedding.weight.dtype).removeprefix("torch."),
     )
+
+
+@contextmanager
+def _said_of(params: Imported, out: Output) -> Iterator[None]:
+    """Name in errors what the recipe names, and not the copy of it, which nobody will find."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.message.replace(str(out.path), str(params.path)), hint=error.hint) from error
 
 
 def _probe(model: "LanguageModel", name: str) -> None:
@@ -110,7 +121,8 @@ def import_tokenizer(inputs: Inputs, params: ImportTokenizerParameters, out: Out
     values: dict[str, Any] = {**stated, **{name: token for name, token in named.items() if token is not None}}
     values.pop("auto_map", None)
     _write(out.path / SETTINGS, values)
-    tokenizer = Tokenizer(out.path)
+    with _said_of(params, out):
+        tokenizer = Tokenizer(out.path)
     for name, token in zip(("bos", "eos"), border_tokens(out.path), strict=True):
         number = {"bos": tokenizer.bos, "eos": tokenizer.eos}[name]
         if token is not None and tokenizer.decode([number], skip_special_tokens=False).strip() != token:
@@ -180,10 +192,9 @@ def _table(files: Mapping[str, Source], name: str, where: str) -> dict[str, Any]
 
 
 def _context(values: Mapping[str, Any], given: int) -> int:
-    stated = next(
-        (values[name] for name in ("max_position_embeddings", "seq_length", "n_positions") if values.get(name)),
-        None,
-    )
+    from fonderie.model.foreign import CONTEXTS
+
+    stated = next((values[name] for name in CONTEXTS if values.get(name)), None)
     if stated is not None and stated != given:
         raise InputError(f"config.json says {stated} tokens, `context` says {given}", hint="Leave `context` out.")
     return given
