@@ -97,4 +97,4 @@ def test_an_address_that_is_taken_is_told_before_any_model_is_loaded(small, tmp_
 def test_a_folder_that_is_no_release_is_refused(tmp_path):
     done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert "release" in done.stderr
+    assert "is not a release: it has no release.json" in done.stderr

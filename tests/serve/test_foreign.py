@@ -11,11 +11,14 @@ from tests.model.checkpoints import make
 from tests.serve.asking import desk, prompt
 from tests.serve.serving import door, serving
 
+from fonderie.core.errors import ReleaseError
 from fonderie.model.convert import load_model
 from fonderie.model.foreign import Foreign
 from fonderie.model.generate import generate
+from fonderie.release.gate import read_gate
 from fonderie.serve.api.app import make_api
 from fonderie.serve.engine.request import PromptRead, Request, Sampling
+from fonderie.serve.served import read_release
 from fonderie.tokens.tokenizer import Tokenizer
 
 ASKED = {
@@ -106,6 +109,24 @@ def test_over_http_it_meets_the_contract(folder, model, tmp_path):
             logp = model(torch.tensor([ids]))[0].log_softmax(-1)
         assert found[0] is None
         assert found[1:] == pytest.approx([float(logp[i, token]) for i, token in enumerate(ids[1:])], abs=1e-4)
+
+
+def test_a_checkpoint_of_others_is_told_what_makes_a_release_of_it(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "theirs", ignore=shutil.ignore_patterns("release.json"))
+    for read in (read_release, read_gate):
+        with pytest.raises(ReleaseError, match=r"theirs is not a release: it has no release\.json") as error:
+            read(tmp_path / "theirs")
+        assert "model.import" in error.value.hint
+
+
+def test_tokens_of_a_tokenizer_from_elsewhere_are_spelt_byte_by_byte(small, tmp_path):
+    folder = tmp_path / "release"
+    shutil.copytree(small.release, folder)
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "normalizer": None}), encoding="utf-8")
+    release, text = read_release(folder), "l'œuf \U0001f98a"
+    assert b"".join(release.pieces[token] for token in release.tokenizer.encode(text)) == text.encode()
+    assert release.pieces[release.tokenizer.eos] == b"<|eos|>"
 
 
 def test_a_model_that_knows_no_turns_says_so_and_goes_on_with_texts(small, tmp_path):

@@ -52,6 +52,8 @@ EXPOSURE_LIST = TypeAdapter(list[Exposure])
 def read_gate(release: Path) -> Gate | None:
     """The gate of a release; None if it states none. ReleaseError if it is not the one that release.json lists."""
     index_path = release / INDEX
+    if not index_path.is_file():
+        raise no_release(release)
     try:
         index = ReleaseIndex.model_validate_json(index_path.read_bytes())
         if index.gate is None:
@@ -63,6 +65,14 @@ def read_gate(release: Path) -> Gate | None:
         return Gate.model_validate_json(written)
     except (OSError, ValidationError) as error:
         raise ReleaseError(f"the gate of {release} cannot be read: {error}") from error
+
+
+def no_release(folder: Path) -> ReleaseError:
+    """What there is to say of a folder without the index of a release."""
+    hint = "fonderie run ends with its path."
+    if (folder / "config.json").is_file():
+        hint = "A checkpoint of Hugging Face becomes one by model.import, tokens.import and release.bundle."
+    return ReleaseError(f"{folder} is not a release: it has no {INDEX}", hint=hint)
 
 
 def refuse_failed(

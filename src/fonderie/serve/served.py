@@ -8,6 +8,7 @@ from typing import Literal
 
 from fonderie.core.digest import digest_file, short
 from fonderie.core.errors import InputError, ReleaseError
+from fonderie.release.gate import no_release
 from fonderie.release.layout import INDEX, ReleaseIndex
 from fonderie.serve.answers import Answers
 from fonderie.serve.api.errors import ApiError
@@ -16,7 +17,7 @@ from fonderie.serve.engine.engine import Engine, Limits
 from fonderie.serve.engine.grammar import Grammars
 from fonderie.serve.guards.guards import Guards
 from fonderie.tokens.spelling import Spelling
-from fonderie.tokens.tokenizer import Tokenizer
+from fonderie.tokens.tokenizer import Tokenizer, border_tokens
 
 LONGEST_TOKEN_BYTES = 256
 """Of tokenizers whose tokens are not known byte by byte."""
@@ -95,21 +96,13 @@ def read_release(folder: Path) -> Release:
     """What the folder says; ReleaseError or InputError if it is no release."""
     path = folder / INDEX
     if not path.is_file():
-        raise ReleaseError(f"{folder} is not a release: it has no {INDEX}", hint="fonderie run ends with its path.")
+        raise no_release(folder)
     try:
         index = ReleaseIndex.model_validate_json(path.read_bytes())
     except ValueError as error:
         raise ReleaseError(f"{path} is no index of a release: {str(error)[:200]}") from error
     tokenizer = Tokenizer(folder)
-    pieces: list[bytes] | None
-    try:
-        spelling = Spelling.read((folder / "tokenizer.json").read_bytes())
-    except InputError:
-        pieces = None  # only how log-probabilities spell broken characters depends on it
-    else:
-        # There special tokens are marks that no text holds; here they are shown to people.
-        names = {number: token.encode("utf-8") for token, number in spelling.special.items()}
-        pieces = [names.get(number, piece) for number, piece in enumerate(spelling.pieces)]
+    pieces = _pieces(folder, tokenizer)
     return Release(
         name=f"{index.name}-{index.version}",
         digest=digest_file(path),
@@ -120,6 +113,27 @@ def read_release(folder: Path) -> Release:
         pieces=pieces,
         longest_token=max(map(len, pieces)) if pieces else LONGEST_TOKEN_BYTES,
     )
+
+
+def _pieces(folder: Path, tokenizer: Tokenizer) -> list[bytes] | None:
+    """The bytes of every token, of special ones their names; None for a tokenizer of no kind that is known here."""
+    data = (folder / "tokenizer.json").read_bytes()
+    try:
+        spelling = Spelling.read(data)
+    except InputError:
+        try:
+            bos, eos = border_tokens(folder)
+            spelling = Spelling.read(data, borders=(bos, eos or ""))
+        except InputError:
+            return None  # only how log-probabilities spell broken characters depends on it
+    # There special tokens are marks that no text holds, or nothing; here they are shown to people.
+    special = set(spelling.special.values())
+    return [
+        piece
+        if piece and number not in special
+        else tokenizer.decode([number], skip_special_tokens=False).encode("utf-8")
+        for number, piece in enumerate(spelling.pieces)
+    ]
 
 
 def open_release(
