@@ -26,6 +26,10 @@ async def echo(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{request.path_params['name']} {len(await request.body())}\n")
 
 
+async def unread(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("unread\n")
+
+
 async def slow(_request: Request) -> StreamingResponse:
     async def pieces():
         for number in range(8):
@@ -38,7 +42,12 @@ async def slow(_request: Request) -> StreamingResponse:
 @pytest.fixture(scope="module")
 def place() -> Iterator[tuple[str, int]]:
     """Where a server of ours listens, before an application that says little."""
-    app = Starlette(routes=[Route("/slow", slow), Route("/{name}", echo, methods=["GET", "POST"])])
+    routes = [
+        Route("/slow", slow),
+        Route("/unread", unread, methods=["POST"]),
+        Route("/{name}", echo, methods=["GET", "POST"]),
+    ]
+    app = Starlette(routes=routes)
     server = server_of(app, drain_seconds=2)
     listener = Address(port=0).listen()
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
@@ -144,6 +153,34 @@ def test_a_header_without_an_end_is_refused_before_it_fills_the_memory(place):
         # What the kernel still held of the answer may be lost with the connection.
         answer = rest(there)
         assert not answer or said(answer) == (431, "headers_too_large")
+
+
+def test_the_answer_arrives_though_more_was_sent_than_is_read(place, monkeypatch):
+    monkeypatch.setattr(connection, "REST_SECONDS", 1.0)
+    headers = b"".join(b"x-%d: a\r\n" % number for number in range(40_000))
+    with connected(place) as there:
+        there.sendall(b"GET /a HTTP/1.1\r\n" + headers + b"\r\n")
+        assert said(rest(there)) == (431, "headers_too_large")
+    with connected(place) as there:
+        there.sendall(b"POST /unread HTTP/1.1\r\nhost: a\r\ncontent-length: 9000000\r\n\r\n")
+        until(there, b"unread\n")
+        there.sendall(b"a" * 9_000_000 + GET % b"b")
+        until(there, b"b 0\n")
+    with connected(place) as there:
+        there.sendall(b"POST /unread HTTP/1.1\r\nhost: a\r\ncontent-length: 9000000\r\n\r\n")
+        until(there, b"unread\n")
+        begun = time.monotonic()
+        there.settimeout(0.1)
+        while time.monotonic() - begun < PATIENCE_SECONDS:
+            try:
+                there.sendall(b"a")
+                if not there.recv(1):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        assert time.monotonic() - begun < PATIENCE_SECONDS, "it goes on for as long as a byte comes now and then"
 
 
 def test_headers_after_a_body_have_no_other_bound(place):

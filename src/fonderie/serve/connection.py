@@ -21,6 +21,9 @@ HEAD_LIMIT_BYTES = 64 << 10
 """Of a request's line and headers; browsers and proxies stop at a quarter of it."""
 MESSAGE_LIMIT_BYTES = 32 << 20
 """Of all that a request sends: many times the body that is taken, since a body may come in chunks of one byte."""
+REST_SECONDS, REST_LIMIT_BYTES = 5.0, 1 << 20
+"""Of what is left of a request that has its answer already: so long it is read and thrown away, and so much of
+headers. A connection that ended at once would take the answer with it (RFC 9112, section 9.6)."""
 UNREAD_SECONDS = 60
 """After which a connection ends whose other end takes nothing in, or is no longer there (RFC 5482)."""
 
@@ -34,6 +37,10 @@ class Connection(HttpToolsProtocol):
         """Bytes of the request that is coming, as far as they came apart from what was before it."""
         self._begun = False
         """Whether anything ever came."""
+        self._whole = True
+        """Whether all of the request has come."""
+        self._refused = False
+        """Whether nothing more is read, but thrown away."""
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,18 +56,19 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, and count it."""
         self._taken += len(data)
-        super().data_received(data)
+        if not self._refused:
+            super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._in_head and self._taken > HEAD_LIMIT_BYTES:
+        if self._taken > (REST_LIMIT_BYTES if self._refused else MESSAGE_LIMIT_BYTES):
+            self.transport.abort()
+        elif self._in_head and self._taken > HEAD_LIMIT_BYTES and not self._refused:
             self._refuse(431, "the headers are too large", "headers_too_large")
-        elif self._taken > MESSAGE_LIMIT_BYTES:
-            self._refuse(413, "the request is too large", "body_too_large")
 
     def on_message_begin(self) -> None:
         """Give a request its time."""
         super().on_message_begin()
-        self._taken, self._in_head, self._begun = 0, True, True
+        self._taken, self._in_head, self._begun, self._whole = 0, True, True, False
         self._wait()
 
     def on_headers_complete(self) -> None:
@@ -68,6 +76,22 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All of it is there."""
+        self._whole = True
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait a little for the rest of a request that was answered before all of it had come."""
+        super().on_response_complete()
+        if not self._whole and not self._in_head and not self._answers() and not self.transport.is_closing():
+            self._wait_for_the_rest()
+
+    def _wait_for_the_rest(self) -> None:
+        self._stop_waiting()
+        self._patience = self.loop.call_later(REST_SECONDS, self.transport.abort)
 
     def _wait(self) -> None:
         self._stop_waiting()
@@ -97,7 +121,9 @@ class Connection(HttpToolsProtocol):
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
         head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         self.transport.write(head.encode("ascii") + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self._refused = True
+        self._wait_for_the_rest()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing is upgraded to here, and whoever asks for it is no reason to write a log."""

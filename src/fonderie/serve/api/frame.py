@@ -40,8 +40,6 @@ USUAL = {
     b"cache-control": b"no-store",
 }
 """Headers of every answer that says nothing else: JSON, errors, redirects, assets. Pages have their own policy."""
-_PARTING = frozenset({408, 413, 431})
-"""After these the rest of what was being sent is not read: the connection ends."""
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -140,8 +138,6 @@ def _frame(message: MutableMapping[str, object], added: dict[str, str]) -> None:
     lines = [(key, _here(value) if key == b"location" else value) for key, value in given]
     lines += [(key.encode("ascii"), value.encode("ascii")) for key, value in added.items()]
     lines += [line for line in USUAL.items() if line[0] not in there]
-    if message["status"] in _PARTING:
-        lines.append((b"connection", b"close"))
     message["headers"] = lines
 
 
