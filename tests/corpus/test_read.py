@@ -221,7 +221,7 @@ def test_invalid_utf8_names_the_file_and_the_offset(tmp_path: Path) -> None:
         ('{"text": "a"} {"text": "b"}', r"line 2: not JSON .*: Extra data: line 1 column 14"),
         ("[" * 100_000, r"line 2: not JSON .*recursion"),
         ("[1]", "line 2: not a JSON object"),
-        ('{"txt": 1}', "line 2: no text in 'text'"),
+        ('{"txt": 1}', "line 2: the field 'text' is not there"),
     ],
 )
 def test_bad_json_line_names_file_and_line(tmp_path: Path, line: str, message: str) -> None:

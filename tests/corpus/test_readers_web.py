@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,33 @@ def test_a_page_that_the_crawler_cut_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.warc").write_bytes(archive(cut, packed=False))
     artifact, _ = read_path(tmp_path, "a.warc", format="warc")
     assert all_documents(artifact)[0].metadata["truncated"] == "length"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ('<meta name="robots" content="noai">' * 5_000, "5,000 <meta> of rights"),
+        ("".join(f'<a rel="license" href="{i}">' for i in range(5_000)), "5,000 links to licences"),
+        ("<div>" * 20_000, r"elements nested 20,\d+ deep"),
+    ],
+)
+def test_a_page_that_would_take_hours_is_left_out(tmp_path: Path, body: str, detail: str) -> None:
+    (tmp_path / "a.html").write_text(f"<html><body><p>Un texte.</p>{body}")
+    artifact, _ = read_path(tmp_path, "a.html", format="html")
+    (row,) = ledger(artifact)
+    assert row.reason == "page would take too long"
+    assert re.fullmatch(detail, row.detail or "")
+
+
+def test_a_page_of_many_elements_that_is_not_deep_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<html><body>" + "<p>Un paragraphe de plus.</p>" * 3_000)
+    artifact, _ = read_path(tmp_path, "a.html", format="html", page_text="all")
+    assert texts(artifact)[0].count("paragraphe") == 3_000
+
+
+def test_names_of_meta_are_found_whatever_their_case_and_spaces() -> None:
+    names = ["ROBOTS", " Googlebot ", "TDM-Policy", "Content-Usage", "noai", "DC.Rights", "licence", "description"]
+    head = "".join(f'<meta name="{name}" content="x">' for name in names)
+    found = read_page(page(head=head).encode(), charset=None, text="main").metadata["html_meta"]
+    kept = {"robots", "googlebot", "tdm-policy", "tdm-reservation", "content-usage", "noai", "dc.rights", "licence"}
+    assert set(json.loads(found)) == kept
