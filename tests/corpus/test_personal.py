@@ -100,6 +100,8 @@ def test_codes_and_novels_hold_less_than_one_in_a_thousand(real_corpora: Path) -
         ("commande n°\u00a006 12 34 56 78, l’article 1.2.13.4", []),
         ("ticket 8123 : 10.2.3.40, netmask 255.255.255.0", [("ipv4", "10.2.3.40")]),
         ("versions 1.2.3.40 et 1.2.3.41", []),
+        ('digits = "0123456789"', []),
+        ("tél. 01 23 45 67 89", [("phone", "01 23 45 67 89")]),
         ("https://u:s3cret@host.fr/, http://a:b/c@d", [("key", "s3cret")]),
         ("author = 9f86d081884c7d659a2feaa0c55ad015", []),
         ("apiKey = 9f86d081884c7d659a2feaa0c55ad015", [("key", "9f86d081884c7d659a2feaa0c55ad015")]),
