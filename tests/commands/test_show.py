@@ -70,6 +70,9 @@ def test_the_report_is_one_file(say, tmp_path: Path) -> None:
     assert "m.martin3@" not in path.read_text(encoding="utf-8")
     say("show", "small", "--html", path, "--with-personal-data")
     assert "m.martin3@" in path.read_text(encoding="utf-8")
+    told = json.loads(say("show", "small", "--html", path, "--dropped", 1, "--json"))
+    assert (told["report"], len(told["dropped"])) == (str(path), 2)
+    assert json.loads(say("show", "small", "--html", path, "--json")) == {"report": str(path)}
     assert "cannot be written" in say("show", "small", "--html", tmp_path / "no" / "x.html", status=2)
 
 

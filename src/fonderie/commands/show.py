@@ -92,10 +92,12 @@ def _show_recipe(options: argparse.Namespace, *, looks: bool) -> int:
             hint="Run it first: fonderie run RECIPE",
         )
     artifacts = artifacts_of(store, name)
-    if looks:
-        _look(artifacts, options)
+    told = _look(artifacts, options) if looks else {}
     if options.html:
         _write_html(artifacts, lock, options)
+        told["report"] = str(options.html)
+    if options.json and told:
+        print_json(told)
     if not looks and not options.html:
         from fonderie.release.report import build_report, render
 
@@ -120,13 +122,13 @@ def _write_html(artifacts: "Mapping[str, Artifact]", lock: Mapping[str, Any], op
         console().print(f"Wrote {escape(str(options.html))}", highlight=False, soft_wrap=True)
 
 
-def _look(artifacts: "Mapping[str, Artifact]", options: argparse.Namespace) -> None:
-    """Print the examples and clusters that were asked for."""
+def _look(artifacts: "Mapping[str, Artifact]", options: argparse.Namespace) -> dict[str, Any]:
+    """The examples and clusters that were asked for, printed unless they are for a program."""
     from fonderie.trace.clusters import clusters
     from fonderie.trace.examples import document_calls, find_call
 
     chosen = {options.step: find_call(artifacts, options.step)} if options.step else document_calls(artifacts)
-    told: dict[str, list[dict[str, Any]]] = {}
+    told: dict[str, Any] = {}
     for fate in ("dropped", "edited"):
         if getattr(options, fate):
             told[fate] = _examples(chosen, fate, options)
@@ -140,8 +142,7 @@ def _look(artifacts: "Mapping[str, Artifact]", options: argparse.Namespace) -> N
             print_clusters(found, console())
             if not found:
                 console().print("No clusters: nothing was a duplicate of anything.")
-    if options.json:
-        print_json(told)
+    return told
 
 
 def _examples(
