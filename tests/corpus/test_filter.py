@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from fonderie.core.errors import InputError, RecipeError
 from fonderie.corpus import batches
 from fonderie.corpus.filter import FilterParameters, filter_documents
 from fonderie.corpus.measures import language, words
+from fonderie.corpus.rules.lists import UrlList
 from fonderie.corpus.transform import Decision, drop, edit, keep, transform
 
 FRENCH = "Le petit renard traverse la forêt pendant que la neige tombe doucement sur les grands arbres."
@@ -167,6 +169,36 @@ def test_lists_of_addresses_and_words(tmp_path: Path) -> None:
         *["listed_url == 0"] * 2,
         *["listed_words == 0"] * 2,
     ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "named", "not_named"),
+    [
+        ("[2001:db8::1]", ["http://[2001:DB8::1]:80/x"], ["http://[2001:db8::2]/"]),
+        ("192.0.2.7", ["http://192.0.2.7:8080/a"], ["http://192.0.2.77/"]),
+        ("café.example", ["http://xn--caf-dma.example/", "http://www.CAFÉ.example"], ["http://cafe.example"]),
+        (
+            "a.example",
+            ["http://a.example?x=1", "https://u:p@b.a.example./", "HTTPS://A.example#f"],
+            ["http://aa.example"],
+        ),
+        ("http://a.example/b/", ["https://a.example/b", "https://a.example/b/c?d"], ["https://a.example/bc"]),
+        ("a.example/b?c=1", ["http://a.example/b?c=1"], ["http://a.example/b?c=12", "http://a.example/b"]),
+    ],
+)
+def test_an_entry_names_addresses_however_they_are_written(
+    tmp_path: Path, entry: str, named: list[str], not_named: list[str]
+) -> None:
+    (tmp_path / "list").write_text(entry, encoding="utf-8")
+    listed = UrlList([tmp_path / "list"])
+    assert [url for url in [*named, *not_named] if listed.names(url)] == named
+
+
+@pytest.mark.parametrize("entry", ["0.0.0.0 a.example", "*.a.example", "a.example # games"])
+def test_an_entry_that_could_name_nothing_is_refused(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "list").write_text(f"b.example\n{entry}\n")
+    with pytest.raises(InputError, match=f"'{re.escape(entry)}' is no domain and no address"):
+        UrlList([tmp_path / "list"])
 
 
 def test_c4_edits_and_the_ledger_says_by_how_many_lines(tmp_path: Path) -> None:

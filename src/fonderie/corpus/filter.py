@@ -93,7 +93,7 @@ def refuse_early(_: FilterParameters, sources: Mapping[str, tuple[Source, ...]])
 
 @step(
     "corpus.filter",
-    version=1,
+    version=2,
     parameters=FilterParameters,
     produces="documents",
     inputs={"documents": Port("documents", many=True), "ngrams": Port("ngrams", many=True, optional=True)},

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,7 @@ from fonderie.corpus.kernels.words import WordLists, word_lists
 from fonderie.corpus.measures import TOKEN
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_HOST = re.compile(r"(?:[^/?#@]*@)?(?:(?P<six>\[[^\]/?#]*\])|(?P<name>[^/?#:]*))(?::\d*)?(?P<rest>.*)", re.DOTALL)
 _HTTP = ("http://", "https://")
 
 
@@ -56,7 +58,7 @@ class UrlList:
         from xxhash import xxh3_64_intdigest
 
         self._hash = xxh3_64_intdigest
-        hashes = [self._hash(_address(line).encode("utf-8")) for path in paths for line in _entries(path)]
+        hashes = [self._hash(entry.encode("utf-8")) for path in paths for entry in _addresses(path)]
         self._hashes: npt.NDArray[np.uint64] = np.unique(np.array(hashes, np.uint64))
 
     def names(self, url: str) -> bool:
@@ -83,20 +85,38 @@ def _entries(path: Path) -> Iterator[str]:
         raise InputError(f"{path} is not UTF-8: {error}", hint="A list has one entry a line.") from error
 
 
-def _address(entry: str) -> str:
-    """Without scheme, user, port, "www." and final slash; the host in lower case, the path as it is."""
-    host, slash, path = _SCHEME.sub("", entry).partition("/")
-    host = host.rpartition("@")[2].partition(":")[0].lower().removeprefix("www.").strip(".")
-    return (host + slash + path).rstrip("/")
+def _addresses(path: Path) -> Iterator[str]:
+    """A list's entries; InputError names one that could never be found in an address."""
+    for entry in _entries(path):
+        if "*" in entry or len(entry.split()) != 1:
+            raise InputError(
+                f"{path}: '{entry[:80]}' is no domain and no address",
+                hint="One a line, and nothing beside it; a domain stands for all below it, without a star.",
+            )
+        yield "".join(_split(entry))
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Host and path with query, without scheme, user, port, "www." and final slash; the path as it is.
+
+    The host is in lower case and as it is asked for in the domain name system (RFC 5891): "café.fr" is
+    "xn--caf-dma.fr".
+    """
+    found = _HOST.match(_SCHEME.sub("", address))
+    assert found is not None  # any string has a host, be it empty
+    host = found["six"] or found["name"].lower().removeprefix("www.").strip(".")
+    if not host.isascii():
+        with suppress(UnicodeError):  # no name of a host: it is compared as it is written
+            host = host.encode("idna").decode("ascii")
+    return host.lower(), found["rest"].rstrip("/")
 
 
 def _parts(url: str) -> Iterator[str]:
-    address = _address(url.partition("#")[0])
-    host, _, path = address.partition("/")
+    host, rest = _split(url.partition("#")[0])
     labels = host.split(".")
     for first in range(len(labels)):
         yield ".".join(labels[first:])
-    yield address
-    pieces = path.partition("?")[0].split("/")
-    for last in range(len(pieces)):
-        yield "/".join([host, *pieces[: last + 1]]).rstrip("/")
+    yield host + rest
+    pieces = rest.partition("?")[0].split("/")
+    for last in range(1, len(pieces)):
+        yield "/".join([host, *pieces[1 : last + 1]]).rstrip("/")
