@@ -74,3 +74,13 @@ def test_only_a_few_changes_are_shown_with_what_stands_around_them() -> None:
     assert sum(piece.kind == "removed" for piece in pieces) == CHANGES_SHOWN
     assert all(len(piece.text) <= 2 * AROUND + 3 for piece in pieces)
     assert pieces[0].text.startswith("…mot") or "…" in pieces[0].text
+
+
+def test_what_stands_around_begins_and_ends_with_whole_words() -> None:
+    words = [f"mot{number}" for number in range(40)]
+    before = " ".join([*words, "partie", *words])
+    first, _, last = shown(changes(before, before.replace("partie ", "")))
+    assert first.text.startswith("…mot")
+    assert set(first.text.removeprefix("…").split()) | set(last.text.removesuffix("…").split()) <= set(words)
+    # A word longer than what is shown is shown by half.
+    assert len(shown(changes("m" * 200 + " partie", "m" * 200))[0].text) > 50

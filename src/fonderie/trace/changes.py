@@ -155,12 +155,18 @@ def _around(piece: Piece, *, first: bool, last: bool) -> Piece:
     if first and last:
         text = _middle_out(text, 2 * AROUND)
     elif first:
-        text = text if len(text) <= AROUND else "…" + text[-AROUND:]
+        text = text if len(text) <= AROUND else "…" + _after_half_a_word(text[-AROUND:])
     elif last:
-        text = text if len(text) <= AROUND else text[:AROUND] + "…"
+        text = text if len(text) <= AROUND else _after_half_a_word(text[AROUND - 1 :: -1])[::-1] + "…"
     else:
         text = _middle_out(text, 2 * AROUND)
     return Piece("same", text)
+
+
+def _after_half_a_word(text: str) -> str:
+    """What follows the first space, if that is near: a word is not shown by half, a very long one is."""
+    space = text.find(" ", 0, AROUND // 2)
+    return text[space:].lstrip() if space >= 0 else text
 
 
 def _middle_out(text: str, longest: int) -> str:
