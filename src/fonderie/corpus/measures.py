@@ -14,7 +14,7 @@ _WORD = re.compile(r"\w+(?:-\w+)*['’]?")
 LANGUAGE_CHARACTERS = 400
 """Enough for a sure answer (99.7 % on French documents) at a fifth of the cost of a page."""
 LANGUAGE_CONFIDENCE = 0.5
-"""Above one half no other language can be as probable; docs/log/0016-language-bound.md has what it takes of prose."""
+"""Above one half no other language can be as probable; docs/log/0016-language-bound.md has what that costs."""
 UNDETERMINED = "und"
 """ISO 639-2 code for a text too short or too mixed to tell."""
 
