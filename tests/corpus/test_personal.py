@@ -172,8 +172,8 @@ def test_text_without_digits_or_signs_is_left_alone(text: str) -> None:
 
 @pytest.mark.slow
 def test_hostile_lines_come_to_an_end() -> None:
-    """Each would take hours if a recogniser read it again from every place; the seconds are in the benchmark."""
+    """Each would take minutes if a recogniser read it again from every place; the seconds are in the benchmark."""
     for unit in HOSTILE:
-        size = 10_000_000 if unit in ("06 ", "FR76 ", "a@") else 1_000_000
+        size = 2_500_000 if unit in ("06 ", "FR76 ", "a@") else 250_000
         line = (unit * (size // len(unit.encode()))).encode()
         assert len(find(line, KINDS)) <= len(line) // 5
