@@ -123,7 +123,12 @@ def test_every_training_has_a_price_or_says_what_it_lacks(tmp_path: Path) -> Non
     assert base.flops is not None
     assert adapted.flops is not None
     assert 4 / 6 <= adapted.flops / base.flops < 0.8
-    assert "its length is in epochs" in found["instructed"].unknown
+    assert base.tokens is not None
+    each = f"{base.flops / base.tokens:.3g}"
+    assert (
+        f"its length is in epochs, so its cost depends on the documents: {each} FLOPs"
+        in found["instructed"].unknown
+    )
     assert found["theirs_further"].unknown == "[theirs] does not state the `size` of the model that it brings"
     assert all((price.flops is None) == bool(price.unknown) for price in found.values())
 

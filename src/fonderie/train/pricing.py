@@ -80,19 +80,32 @@ def price(call: str, params: Settings, model: ModelConfig | int, assumptions: As
     """
     size = model if isinstance(model, int) else model.parameters
     phases = params.all_phases
-    if any(phase.depends_on_data for phase in phases):
-        return Price(call, size, unknown="its length is in epochs, so its cost depends on the documents")
-    plan = plan_of(params, [1] * len(phases))
     each = 4 if isinstance(params, ContinueParameters) and params.lora is not None else 6
+    # What no gradients are computed of saves two of PaLM's six.
+    saved = (6 - each) * (0 if isinstance(model, int) else _multiplied(model))
+    if any(phase.depends_on_data for phase in phases):
+        of_token = each * model if isinstance(model, int) else _at(model, phases[0].context).flops_per_token - saved
+        why = f"its length is in epochs, so its cost depends on the documents: {of_token:.3g} FLOPs per token"
+        return Price(call, size, unknown=why)
+    plan = plan_of(params, [1] * len(phases))
     if isinstance(model, int):
         flops = each * size * plan.tokens
     else:
-        looked_up = 0 if model.tied_embeddings else model.vocabulary * model.width
-        flops = flops_until(model, plan, plan.steps) - (6 - each) * (size - looked_up) * plan.tokens
+        flops = flops_until(model, plan, plan.steps) - saved * plan.tokens
     hours = flops / (assumptions.peak_flops * assumptions.mfu) / 3600
     energy = hours * assumptions.gpu_watts * assumptions.pue / 1e3
     besides = BESIDES if isinstance(params, PreferParameters) else ""
     return Price(call, size, plan.steps, plan.tokens, float(flops), hours, energy, besides=besides)
+
+
+def _multiplied(model: ModelConfig) -> int:
+    """Weights but for an input table of its own, which is looked up."""
+    return model.parameters - (0 if model.tied_embeddings else model.vocabulary * model.width)
+
+
+def _at(model: ModelConfig, context: int) -> ModelConfig:
+    """The model as it is trained at a context, on which its attention's arithmetic depends."""
+    return model.model_copy(update={"context": context})
 
 
 def _model_of(call: Call, calls: Mapping[str, Call]) -> ModelConfig | int:
