@@ -160,7 +160,12 @@ def test_documents_are_those_that_the_release_lists(http, site):
     assert card.headers["content-type"] == "text/html; charset=utf-8"
     assert card.headers["content-security-policy"] == DOCUMENT_POLICY
     assert "script-src" not in DOCUMENT_POLICY  # so the default holds, which is none
-    assert "<h1>" in card.text
+    # People read the text first, and what its head says to programs last.
+    assert card.text.index("<h1>") < card.text.index("pipeline_tag")
+    assert "<h2>license:" not in card.text
+    assert f'href="/en/models/{served.name}"' in card.text
+    assert "img-src 'self'" in card.text  # its own policy too lets the figures be seen
+    assert http.get(f"{where}/loss.svg").headers["content-type"] == "image/svg+xml"
     again = http.get(f"{where}/README.md", headers={"if-none-match": card.headers["etag"]})
     assert again.status_code == 304
     assert http.get(f"{where}/findings.json").json() == json.loads((served.folder / "findings.json").read_bytes())

@@ -4,6 +4,7 @@ Only what release.json lists, and only the very bytes it lists. They were writte
 get a policy of their own: styles of the page itself, no script, no form, nothing from anywhere.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from fonderie.chat.site.words import read_words
 from fonderie.core.digest import digest_bytes
 from fonderie.core.manifest import FileEntry
 from fonderie.release.folder import is_safe_name
@@ -36,7 +38,8 @@ _KINDS = {
     ".txt": "text/plain; charset=utf-8",
     "": "text/plain; charset=utf-8",  # LICENSE
 }
-_SKIP: dict[Language, str] = {"en": "Skip to content", "fr": "Aller au contenu"}
+_CARDS: dict[Language, str] = {"en": "README.md", "fr": "README.fr.md"}
+_HEADER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
 
 def readable(entry: FileEntry) -> bool:
@@ -67,18 +70,35 @@ def add_documents(app: FastAPI, models: Mapping[str, Served]) -> None:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         body = await run_in_threadpool(_read, models[name].folder, path, digest)
+        if PurePosixPath(path).suffix == ".md":
+            body = _page(body.decode("utf-8"), name, path, listed[name])
         return Response(body, media_type=_KINDS[PurePosixPath(path).suffix], headers=headers)
 
 
 def _read(folder: Path, path: str, digest: str) -> bytes:
-    """The bytes of a listed file, a card as a page; 404 if they are not the ones that were listed."""
+    """The bytes of a listed file; 404 if they are not the ones that were listed."""
     try:
         data = (folder / path).read_bytes()
     except OSError as error:
         raise HTTPException(404, "no such document") from error
     if digest_bytes(data) != digest:
         raise HTTPException(404, "this document is not the one that the release lists")
-    if PurePosixPath(path).suffix != ".md":
-        return data
+    return data
+
+
+def _page(markdown: str, name: str, path: str, listed: Mapping[str, str]) -> bytes:
+    """A card as people read it: what stands at its head for programs comes last, and links lead back."""
     language: Language = "fr" if path.endswith(".fr.md") else "en"
-    return to_html(data.decode("utf-8"), title=path, language=language, skip=_SKIP[language]).encode("utf-8")
+    words = read_words(language)
+    header = _HEADER.match(markdown)
+    if header is not None:
+        title, body = words["model.for_programs"], markdown[header.end() :]
+        markdown = f"{body}\n\n## {title}\n\n~~~~~~~~yaml\n{header[1]}\n~~~~~~~~\n"
+    links = [(f"/{language}/models/{name}", words["model.back"].format(name=name), language)]
+    for other, card in _CARDS.items():
+        if path in _CARDS.values() and card != path and card in listed:
+            links.append((f"/release/{name}/{card}", words[f"common.language.{other}"], other))
+    page = to_html(
+        markdown, title=f"{name} · {path}", language=language, skip=words["common.skip"], links=links, pictures=True
+    )
+    return page.encode("utf-8")

@@ -56,13 +56,24 @@ td { overflow-wrap: anywhere; min-width: 4rem; }
 }
 """
 
+# Figures are drawn on white.
+_PICTURES = "img { max-width: 100%; height: auto; background: #fff; } pre { white-space: pre-wrap; }"
+
 NOTICE, GAP = "notice", "gap"
 
 
 def to_html(
-    markdown: str, *, title: str, language: Language, skip: str, links: Sequence[tuple[str, str, str]] = ()
+    markdown: str,
+    *,
+    title: str,
+    language: Language,
+    skip: str,
+    links: Sequence[tuple[str, str, str]] = (),
+    pictures: bool = False,
 ) -> str:
     """One page. `links` stand at its head: address, words, and the language of what they lead to.
+
+    A page does without pictures; with `pictures`, those beside it on the same server are shown.
 
     Markdown is read as CommonMark with tables; HTML in it is shown, never obeyed. What anyone wrote stays text: the
     page's policy forbids scripts, frames and anything from elsewhere, should some of it slip through.
@@ -74,7 +85,10 @@ def to_html(
     _make_accessible(tokens)
     body = reader.renderer.render(tokens, reader.options, {})
     body = body.replace("<table>", '<div class="wide">\n<table>').replace("</table>", "</table>\n</div>")
-    return standing_alone(body, title=title, language=language, skip=skip, links=links)
+    style = _PICTURES if pictures else ""
+    return standing_alone(
+        body, title=title, language=language, skip=skip, links=links, style=style, pictures=pictures
+    )
 
 
 def standing_alone(
@@ -85,15 +99,17 @@ def standing_alone(
     skip: str,
     links: Sequence[tuple[str, str, str]] = (),
     style: str = "",
+    pictures: bool = False,
 ) -> str:
     """A page around a body that is HTML already, with all that people wrote escaped; `style` adds to ours."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'" + ("; img-src 'self' data:" if pictures else "")
     head = "".join(
         f'<a href="{html.escape(address)}" lang="{there}" hreflang="{there}">{html.escape(words)}</a>'
         for address, words, there in links
     )
     return (
         f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
         f'<a class="skip" href="#content">{html.escape(skip)}</a>\n'
