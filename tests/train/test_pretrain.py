@@ -1,10 +1,7 @@
 import json
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,29 +24,6 @@ ROOT = Path(__file__).parents[2]
 
 def start(*arguments: object) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([*SCRIPT, *map(str, arguments)], cwd=ROOT)
-
-
-def logged(staging: Path) -> int:
-    log = staging / "files" / "log.jsonl"
-    return log.read_bytes().count(b"\n") if log.exists() else 0
-
-
-@pytest.mark.slow
-def test_killed_three_times_it_ends_in_the_same_bytes(tokens_folder, tokenizer_folder, tmp_path):
-    folders = tokens_folder, tokenizer_folder
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(*folders, whole).wait() == 0
-    # A random step in each third of the training; printed by pytest if the test fails.
-    steps = [random.randint(1 + 60 * third, 55 + 60 * third) for third in range(3)]
-    for step in steps:
-        process = start(*folders, killed)
-        while logged(killed) < step:
-            assert process.poll() is None, f"ended before step {step} of {steps}"
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    assert start(*folders, killed).wait() == 0
-    assert list_files(killed / "files") == list_files(whole / "files"), f"killed at {steps}"
 
 
 @pytest.mark.slow
