@@ -1,16 +1,20 @@
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.corpus.builders import all_documents, ledger, run_step, texts
 
 from fonderie.core.errors import InputError, LicenceError
 from fonderie.core.step import Policy
 from fonderie.corpus.read import ReadParameters, read
+from fonderie.corpus.readers.prose import _title
 
 HEADER = """<?xml version="1.0" encoding="UTF-8"?>
 <TEI xmlns="http://www.tei-c.org/ns/1.0" xml:id="T1" xml:lang="fr"><teiHeader><fileDesc>
@@ -147,6 +151,19 @@ def test_markdown_parts_carry_front_matter_and_their_headings(tmp_path: Path) ->
     assert (first.metadata["section"], first.metadata["title"]) == ("Code > Livre I", "Code")
     assert (first.licence, first.created, first.language) == ("etalab-2.0", "1992-07-03", "fr")
     assert second.text == "Livre II\n\nTexte."
+
+
+@given(st.text("# \tab", min_size=1, max_size=12))
+def test_markdown_titles_are_those_of_the_expression(heading: str) -> None:
+    expected = re.fullmatch(r"(.+?)[ \t]*#*", heading)
+    assert expected is not None
+    assert _title(heading) == expected[1]
+
+
+def test_markdown_headings_of_very_many_signs_are_read_in_time(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(f"# {'#' * 300_000}x\n\nUn.\n\n# a{' ' * 300_000}b\n\nDeux.\n")
+    artifact, _ = read_path(tmp_path, "a.md", format="markdown", unit="part", licence="CC0-1.0")
+    assert [text[-5:].strip() for text in texts(artifact)] == ["Un.", "Deux."]
 
 
 def test_markdown_front_matter_that_is_not_yaml_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import yaml
 from fonderie.core.errors import InputError
 from fonderie.corpus.readers.raw import Raw, decode, language_code, read_whole
 
-_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^(```|~~~)", re.MULTILINE)
 _CREATED_FIELDS = ("created", "date", "publication_date", "last_updated")
 
@@ -73,10 +73,15 @@ def _sections(body: str) -> list[tuple[str, str, str]]:
         found.append(("", "", preface))
     above: list[tuple[int, str]] = []
     for number, (match, following) in enumerate(zip(headings, [*headings[1:], None], strict=True), start=1):
-        level, title = len(match[1]), match[2]
+        level, title = len(match[1]), _title(match[2])
         above = [(depth, name) for depth, name in above if depth < level]
         own = body[match.end() : following.start() if following else len(body)].strip()
         if own:
             found.append((f"#section-{number}", " > ".join(name for _, name in above), f"{title}\n\n{own}"))
         above.append((level, title))
     return found
+
+
+def _title(heading: str) -> str:
+    """A heading without the signs that may close it (CommonMark 4.2); by an expression, many of them take hours."""
+    return heading.rstrip("#").rstrip(" \t") or heading[0]
