@@ -9,8 +9,9 @@ from tests.evaluate.small import RECIPE, Build, build
 from tests.release.forging import seal
 
 from fonderie.audit.replay import replay_release
-from fonderie.core.errors import InputError
+from fonderie.core.errors import InputError, ReleaseError
 from fonderie.core.step import Artifact
+from fonderie.release.trained_on import documents_behind
 from fonderie.release.verify import verify
 from fonderie.trace.why import why
 from fonderie.train.record.commitment import parse_commitment
@@ -30,9 +31,15 @@ licence = "CC0-1.0"
 step = "tokens.pack"
 inputs = {{ documents = "talks", tokenizer = "bpe" }}
 
+[other_talks]
+step = "corpus.conversations"
+path = "other-talks.jsonl"
+format = "messages"
+licence = "CC0-1.0"
+
 [instructed]
 step = "train.instruct"
-inputs = {{ model = "base", tokens = "talked", tokenizer = "bpe" }}
+inputs = {{ model = "base", tokens = "talked", tokenizer = "bpe", validation = "other_talks" }}
 duration = "4 steps"
 {SIZES}
 
@@ -46,33 +53,55 @@ licence = "CC0-1.0"
 step = "tokens.pairs"
 inputs = {{ documents = "votes", tokenizer = "bpe" }}
 
+[other_votes]
+step = "corpus.preferences"
+path = "other-votes.jsonl"
+format = "pairs"
+licence = "CC0-1.0"
+
 [preferred]
 step = "train.prefer"
-inputs = {{ model = "instructed", tokens = "paired", tokenizer = "bpe" }}
+inputs = {{ model = "instructed", tokens = "paired", tokenizer = "bpe", validation = "other_votes" }}
 duration = "4 steps"
 {SIZES}
 """
-    + "\n[scores]"
-    + TAIL.replace('model = "base"', 'model = "preferred"')
+    + """
+[before]
+step = "evaluate.perplexity"
+inputs = { model = "base", tokenizer = "bpe", documents = "held" }
+bootstrap = 200
+
+[gate]
+step = "evaluate.gate"
+inputs = { scores = "scores", parent = "before" }
+regressions = [{ score = "bits_per_byte", margin = 9.0 }]
+
+[scores]"""
+    + TAIL.replace('model = "base"', 'model = "preferred"').replace(
+        'scores = "scores"', 'scores = "scores", gate = "gate"'
+    )
 )
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = tmp_path_factory.mktemp("instructed")
-    animals = ("chat", "chien", "coq", "renard", "loup")
-    talks = [
-        {
-            "messages": [
-                {"role": "user", "content": f"Le {one} {n} ?"},
-                {"role": "assistant", "content": f"Un {one}."},
-            ]
-        }
-        for n in range(6)
-        for one in animals
-    ]
-    votes = [{"prompt": f"Le {one} ?", "chosen": f"Un {one}.", "rejected": "Non."} for one in animals]
-    for name, rows in (("talks", talks), ("votes", votes)):
+    animals, others = ("chat", "chien", "coq", "renard", "loup"), ("cheval", "canard", "mouton")
+
+    def talk(one: str, n: int) -> dict[str, object]:
+        question = {"role": "user", "content": f"Le {one} {n} ?"}
+        return {"messages": [question, {"role": "assistant", "content": f"Un {one}."}]}
+
+    def vote(one: str) -> dict[str, object]:
+        return {"prompt": f"Le {one} ?", "chosen": f"Un {one}.", "rejected": "Non."}
+
+    files = {
+        "talks": [talk(one, n) for n in range(6) for one in animals],
+        "votes": [vote(one) for one in animals],
+        "other-talks": [talk(one, 0) for one in others],
+        "other-votes": [vote(one) for one in others],
+    }
+    for name, rows in files.items():
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return build(folder, INSTRUCTED)
 
@@ -172,3 +201,41 @@ def test_why_says_which_steps_saw_a_conversation(made: Build) -> None:
     (tokens,) = trail.tokens
     assert set(tokens.seen) == {"instructed"}
     assert tokens.seen["instructed"]
+
+
+def test_its_report_says_what_it_does_on_what_was_held_out(made: Build) -> None:
+    found = [_artifacts(made)[call].manifest.statistics["held_out"] for call in ("instructed", "preferred")]
+    assert [found[0]["conversations"], found[1]["pairs"]] == [3, 3]
+    page = (made.release / "training/report.html").read_text(encoding="utf-8")
+    assert f"the better answer gained on the worse one in {found[1]['preferred']:.1%} of 3 pairs" in page
+    report = json.loads((made.release / "report.json").read_text())
+    other = {source["name"]: source["stages"][0]["branch"] for source in report["sources"]}
+    assert (other["other_talks"], other["talks"]) == ("evaluation", "training")
+
+
+def test_a_fall_from_the_base_follows_from_the_scores_of_both(copy: Path) -> None:
+    path = copy / "gate.json"
+    gate = json.loads(path.read_text())
+    gate["lines"][0] |= {"value": 0.0, "low": 0.0, "high": 0.0}
+    gate["parent"] = gate["model"]
+    path.write_text(json.dumps(gate), encoding="utf-8")
+    seal(copy)
+    (check,) = [check for check in verify(copy).checks if check.name == "gate"]
+    assert [problem.removeprefix("gate.json: ") for problem in check.problems] == [
+        "its manifest repeats it otherwise",
+        "its parent is not the model whose scores it was given as a parent's",
+        "bits_per_byte on all sources: the scores of this release and of its parent do not say so",
+    ]
+
+
+def test_all_that_it_was_trained_on_is_looked_through_or_nothing_is_said(made: Build, copy: Path) -> None:
+    documents = documents_behind(made.release)
+    assert documents is not None
+    folders = {path.parent.relative_to(made.release).as_posix() for path in documents}
+    assert folders == {f"{stage}data/documents" for stage in ("", "base/", "base/base/")}
+    index = copy / "release.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "base": None}))
+    assert documents_behind(copy) is None
+    index.write_text("{}")
+    with pytest.raises(ReleaseError, match="cannot be read"):
+        documents_behind(copy)

@@ -19,7 +19,7 @@ from fonderie.release.chain.manifests import check_lineage
 from fonderie.release.layout import ReleaseIndex
 from fonderie.release.report import gather
 from fonderie.release.reports.course import courses_of, ended_course, running_course
-from fonderie.release.reports.training import Course, Scored, energy_words, training_report
+from fonderie.release.reports.training import Course, Scored, energy_words, facts_of, training_report
 from fonderie.release.reports.training_charts import BINS, HEIGHT, WIDTH, Axis, Curve, Scale, chart, figure, stacked
 from fonderie.train.record.commitment import LogLine, read_log
 from fonderie.train.settings.stopping import Measurement
@@ -382,3 +382,14 @@ def test_a_training_that_ended_early_says_so(phased: Build) -> None:
     assert course.state == "It ended after 5 steps of 12 planned."
     assert course.mix is None
     assert replace(course, state="").planned == 12
+
+
+def test_what_an_instruction_does_on_what_was_held_out_has_a_row() -> None:
+    base, model = ({"loss": loss, "loss_low": loss - 0.1, "loss_high": loss + 0.1} for loss in (7.95214, 0.78618))
+    held_out = {"conversations": 1237, "also_trained_on": 2, "base": base, "model": model}
+    ((name, said),) = facts_of({"held_out": held_out}, {}, {}, {})
+    assert name == "On what was held out"
+    assert said == (
+        "0.7862 nats per token that counts (0.6862 to 0.8862), where its base has 7.9521; 1,237 conversations; "
+        "2 of them were trained on"
+    )
