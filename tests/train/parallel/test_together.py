@@ -154,10 +154,15 @@ def test_preferences_are_learnt_alike(tokenizer_folder, tmp_path):
     tokens = tuning.packed(
         tmp_path / "packed", tokenizer_folder, [tuning.preference(number) for number in range(30)]
     )
+    settings = {"duration": "12 steps", "validation": [tuning.preference(number) for number in range(30, 40)]}
+    held_out = []
     for processes in (1, 2):
         staging = tmp_path / str(processes)
-        tuning.run("prefer", model, tokens, tokenizer_folder, staging, duration="12 steps", processes=processes)
+        out = tuning.run("prefer", model, tokens, tokenizer_folder, staging, processes=processes, **settings)
+        held_out.append(out.statistics["held_out"])
     _compare(tmp_path / "1", tmp_path / "2")
+    assert held_out[0]["pairs"] == held_out[1]["pairs"] == 10
+    assert held_out[0]["margin_nats"] == pytest.approx(held_out[1]["margin_nats"], rel=1e-2)
     one, two = (tmp_path / name / "files/reference.safetensors" for name in "12")
     assert one.read_bytes() == two.read_bytes()
 
