@@ -160,3 +160,13 @@ def test_a_browser_that_refuses_cookies_is_told_what_one_is_for(visit, site, pag
     page.reload()
     ask(page)
     expect(page.get_by_role("alert").first).to_contain_text("Votre navigateur refuse les cookies")
+
+
+def test_what_was_said_until_the_page_is_left_is_in_the_history(visit, site, page):
+    keep_history(page)
+    set_length(page, 400, temperature=0)
+    ask(page)
+    expect(last_answer(page)).not_to_be_empty()
+    page.goto(f"{site.url}/fr/models/{site.served[0].name}")
+    [kept] = json.loads(page.evaluate("localStorage['fonderie.history']"))
+    assert kept["turns"][1]["text"]

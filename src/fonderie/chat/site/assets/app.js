@@ -24,12 +24,13 @@ let running = null; // {turn, view, abort, since}
 let savedAt = 0;
 
 function save() {
-  savedAt = Date.now();
   const hasRoom = [saveTab(), kept.keepInHistory(conversation)].every(Boolean);
   by("room").textContent = hasRoom ? "" : problem("storage_full");
 }
 
+/** For a reload: what is done each second while an answer grows, for a long history takes a while to write. */
 function saveTab() {
+  savedAt = Date.now();
   return kept.keepInTab(conversation, { settings, model: by("model").value });
 }
 
@@ -124,7 +125,7 @@ async function read() {
       turn.error = data;
     }
     if (number !== null) turn.last = number;
-    if (Date.now() - savedAt > SAVE_EVERY_MS) save();
+    if (Date.now() - savedAt > SAVE_EVERY_MS) saveTab();
   }
 }
 
@@ -276,7 +277,7 @@ document.addEventListener("scroll", () => {
   by("to-end").hidden = nearEnd() || !conversation.turns.length;
 }, { passive: true });
 document.addEventListener("fonderie:judged", save);
-addEventListener("pagehide", saveTab);
+addEventListener("pagehide", () => (running ? save() : saveTab()));
 
 fit();
 choose(restored?.model);
