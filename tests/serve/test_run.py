@@ -1,10 +1,12 @@
 import logging
 import socket
+from contextlib import asynccontextmanager
 
 import pytest
+from starlette.applications import Starlette
 
-from fonderie.core.errors import UsageError
-from fonderie.serve.run import Address, server_of
+from fonderie.core.errors import InputError, UsageError
+from fonderie.serve.run import Address, serve, server_of
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
@@ -36,3 +38,20 @@ def test_a_server_leaves_the_log_of_its_process_open():
     server_of(app=None)
     assert not kept.closed
     kept.close()
+
+
+def test_what_stops_a_service_from_beginning_is_raised_and_not_printed(capfd, caplog):
+    @asynccontextmanager
+    async def broken(_app):
+        raise InputError("the database cannot be used at the moment: SQLITE_BUSY")
+        yield
+
+    with pytest.raises(InputError, match="SQLITE_BUSY"):
+        serve(
+            [],
+            lambda _models: Starlette(lifespan=broken),
+            address=Address(port=0),
+            load=lambda _folder, _answers: pytest.fail("there is nothing to load"),
+            say=lambda _text: None,
+        )
+    assert "Traceback" not in caplog.text + "".join(capfd.readouterr())

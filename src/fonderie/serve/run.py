@@ -137,7 +137,11 @@ async def _serve(
         server = server_of(app, proxies, drain)
         host, port = listener.getsockname()[:2]
         say(f"http://{f'[{host}]' if ':' in host else host}:{port}  {', '.join(models)}")
-        await server.serve(sockets=[listener])
+        try:
+            await server.serve(sockets=[listener])
+        except SystemExit:  # uvicorn's word for a beginning that failed
+            if app.failure is None:
+                raise
         if app.failure is not None:
             raise app.failure
     finally:
