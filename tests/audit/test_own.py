@@ -13,6 +13,8 @@ from fonderie.audit.report import AuditReport
 from fonderie.core.machine import Machine
 from fonderie.core.manifest import list_files
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Build:

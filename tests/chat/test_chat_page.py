@@ -15,6 +15,8 @@ from tests.serve.serving import Running
 from fonderie.serve.engine.request import Request, Sampling
 from fonderie.serve.served import conversation_prompt
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def occupied(site: Running, count: int) -> Iterator[None]:

@@ -10,6 +10,8 @@ from tests.chat.browser import violations
 
 from fonderie.serve.database.tables import reports, sessions, votes
 
+pytestmark = pytest.mark.slow
+
 WATCH_BUSY = """() => {
   window.seenBusy = 0;
   const look = () => { window.seenBusy = Math.max(window.seenBusy, document.querySelectorAll("[aria-busy]").length); };

@@ -13,6 +13,8 @@ from fonderie.chat.matches import Match
 from fonderie.chat.ranking import CENTRE, SCALE, Ranking, _tail, ranking
 from fonderie.chat.style import STYLE, style, style_difference
 
+pytestmark = pytest.mark.slow
+
 PLANTED = [0.8, 0.4, 0.0, -0.4, -0.8]
 
 

@@ -8,6 +8,8 @@ from tests.trace.corpora import SmallCorpus, make, texts
 
 from fonderie.cli import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> SmallCorpus:

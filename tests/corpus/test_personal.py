@@ -25,6 +25,7 @@ def judged() -> tuple[list[Case], dict[str, Tally]]:
     return made, judge(made, lambda data: find(data, KINDS))[0]
 
 
+@pytest.mark.slow
 def test_the_cases_are_as_many_as_promised(judged: tuple[list[Case], dict[str, Tally]]) -> None:
     planted = sum(case.value is not None for case in judged[0])
     assert planted >= 5_000
@@ -32,6 +33,7 @@ def test_the_cases_are_as_many_as_promised(judged: tuple[list[Case], dict[str, T
     assert all(judged[1][kind].planted >= 500 for kind in KINDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_recall_and_precision(kind: Kind, judged: tuple[list[Case], dict[str, Tally]]) -> None:
     tally = judged[1][kind]

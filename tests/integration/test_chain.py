@@ -16,6 +16,8 @@ from fonderie.tokens.shards import TokenStream
 from fonderie.train.data.loader import Batches
 from fonderie.train.settings.ramp import BatchSizes
 
+pytestmark = pytest.mark.slow
+
 TINY = Path(__file__).with_name("tiny.toml")
 
 
@@ -235,7 +237,6 @@ def kill_while_training(store: Path, seconds: float) -> bool:
     return True
 
 
-@pytest.mark.slow
 def test_killed_three_times_the_artifact_is_the_same_to_the_last_byte(store: Path, tmp_path: Path) -> None:
     longer = ("--set", "base.duration=400 steps", "--json")
     whole = json.loads(fonderie("run", TINY, "--store", tmp_path / "whole", *longer, "--until", "base"))

@@ -120,6 +120,7 @@ def test_a_notice_may_stand_within_a_licence() -> None:
         assert judge_text(put(TEXTS[licence], notice, "between")).status == "free", licence
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from(sorted(TEXTS)), st.randoms(use_true_random=False))
 def test_white_space_case_and_notices_change_no_verdict(licence: str, random) -> None:  # type: ignore[no-untyped-def]

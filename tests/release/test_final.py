@@ -19,6 +19,8 @@ from fonderie.release.pages import PAGES, write_pages
 from fonderie.release.summary import print_summary
 from fonderie.release.verify import verify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def final(tmp_path_factory: pytest.TempPathFactory) -> Build:

@@ -21,6 +21,8 @@ from fonderie.release.signing.keys import key_id, new_key, read_private_key, rea
 from fonderie.release.signing.signature import SignatureCheck, beside, check, sign
 from fonderie.release.verify import verify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def release(small: Build, tmp_path: Path) -> Path:

@@ -16,6 +16,8 @@ from fonderie.release.folder import is_safe_name, plain
 from fonderie.release.layout import BUNDLE_VERSION, manifest_name
 from fonderie.release.verify import Verification, verify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def release(small: Build, tmp_path: Path) -> Path:

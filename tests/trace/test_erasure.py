@@ -19,6 +19,8 @@ from fonderie.trace.erasure import carry_out, read_salt
 from fonderie.trace.erasure_request import read_request
 from fonderie.trace.output_filter import OutputFilter
 
+pytestmark = pytest.mark.slow
+
 TALES = [item.text for item in tales(200)]
 LETTER = (
     "Chère Madame, je vous écris au sujet de la maison bleue que ma grand-mère Jeanne-Élise DURÜM habitait rue des "

@@ -26,6 +26,8 @@ from fonderie.train.record.commitment import (
 from fonderie.train.segment import retrain
 from fonderie.train.training import Training, read_commitment
 
+pytestmark = pytest.mark.slow
+
 SHORT = {"duration": "30 steps", "checkpoint_every": 10, "checkpoints_kept": 9}
 
 

@@ -31,6 +31,8 @@ from fonderie.train.settings.stopping import EarlyStopping, Measurement, decide,
 from fonderie.train.steps.continued import Continuation
 from fonderie.train.training import read_commitment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -122,7 +124,6 @@ def kill_at_random(command: list[str], staging: Path, rng: random.Random) -> int
         assert process.returncode == -signal.SIGKILL, error.decode()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "lora"), [("falcon", LORA)])
 def test_killed_at_random_it_comes_to_the_same_bytes(
     tmp_path: Path, data: dict[str, Path], name: str, lora: object

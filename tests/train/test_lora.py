@@ -13,6 +13,8 @@ from fonderie.model.language_model import LanguageModel
 from fonderie.train.settings.lora import LoraParameters
 from fonderie.train.steps.lora import Adapted, merged, save_adapter
 
+pytestmark = pytest.mark.slow
+
 IDS = torch.randint(97, (2, 40), generator=torch.Generator().manual_seed(0))
 BASES = ["llama", "qwen2", "olmo2", "falcon", "falcon-new", "bloom", "gpt-neox"]
 

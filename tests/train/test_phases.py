@@ -35,6 +35,8 @@ from fonderie.train.segment import retrain
 from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.training import Training, read_commitment
 
+pytestmark = pytest.mark.slow
+
 PHASES = [
     {
         "name": "main",
@@ -179,7 +181,6 @@ def start(*arguments: object) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([*script, *map(str, arguments)], cwd=ROOT)
 
 
-@pytest.mark.slow
 def test_killed_anywhere_it_ends_in_the_same_bytes(mixes, tokenizer_folder, tmp_path):
     """At random moments: while steps are taken, between phases, and while checkpoints are written, one every step."""
     first, *others = mixes

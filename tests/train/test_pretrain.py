@@ -18,6 +18,8 @@ from fonderie.train.seen import steps_that_saw
 from fonderie.train.settings.ramp import BatchSizes
 from fonderie.train.steps.pretrain import PretrainParameters
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = [sys.executable, "-m", "tests.train.pretraining"]
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +28,6 @@ def start(*arguments: object) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([*SCRIPT, *map(str, arguments)], cwd=ROOT)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_one_thread_and_two_give_the_same_bytes(tokens_folder, tokenizer_folder, tmp_path, optimizer):
     # In processes of their own, as arithmetic is settled once per process; and wide enough that threads share sums.
@@ -151,7 +152,6 @@ def test_reading_a_recipe_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is absent: apt install g++")
 def test_compiled_blocks_learn_alike_and_repeat_to_the_bit(tokens_folder, tokenizer_folder, tmp_path):
     changes = {"duration": "12 steps", "checkpoint_every": 5}

@@ -24,6 +24,8 @@ from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.steps.taken import CheckpointParameters, take
 from fonderie.train.training import plan_of, read_commitment
 
+pytestmark = pytest.mark.slow
+
 PHASES = [
     {"name": "main", "duration": "9 steps"},
     {"name": "annealing", "duration": "4 steps", "context": 64, "rope_theta": 2e4},

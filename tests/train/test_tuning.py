@@ -33,6 +33,8 @@ from fonderie.train.steps.prefer import PreferParameters, Preferring
 from fonderie.train.steps.preference_loss import answer_log_probabilities, preference_loss
 from fonderie.train.training import read_commitment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -100,7 +102,6 @@ def logged(staging: Path) -> int:
     return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["instruct", "prefer"])
 def test_killed_at_random_it_ends_in_the_same_bytes(
     kind: str, model: Path, talks: Path, votes: Path, tokenizer_folder: Path, tmp_path: Path

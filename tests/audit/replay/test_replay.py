@@ -128,18 +128,23 @@ CONTROLS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "environment"),
-    [*((name, {}) for name in CONTROLS), ("learning rate + 1 %", OTHER_KERNELS), ("a forged log", OTHER_KERNELS)],
-)
-def test_a_dishonest_training_is_different_on_any_stack(
-    name: str, environment: dict[str, str], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_dishonest_training_is_different(name: str, tmp_path: Path) -> None:
+    maker, last = CONTROLS[name]
+    report = replay_release(make(tmp_path, maker), segments=1, seed=seed_that_draws(last))
+    assert report.verdict == "different"
+    assert not report.problems, "the forger left no contradiction, so only retraining can tell"
+    assert [segment.last for segment in report.segments] == [last]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["learning rate + 1 %", "a forged log"])
+def test_a_dishonest_training_is_different_on_other_kernels_too(name: str, tmp_path: Path) -> None:
     maker, last = CONTROLS[name]
     forged = make(tmp_path, maker)
-    status, report = cli(forged, "--seed", str(seed_that_draws(last)), environment=environment)
+    status, report = cli(forged, "--seed", str(seed_that_draws(last)), environment=OTHER_KERNELS)
     assert (status, report["verdict"]) == (1, "different")
-    assert not report["problems"], "the forger left no contradiction, so only retraining can tell"
+    assert not report["problems"]
     assert [segment["last"] for segment in report["segments"]] == [last]
 
 

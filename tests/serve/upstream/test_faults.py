@@ -25,6 +25,8 @@ from fonderie.serve.engine.request import Finished, Request
 from fonderie.serve.upstream.opening import open_upstream
 from fonderie.tokens.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 MODEL = "toy-0.1.0"
 MESSAGES = [{"role": "user", "content": "Que fait le chat ?"}]
 

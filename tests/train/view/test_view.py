@@ -26,6 +26,8 @@ from fonderie.train.record.commitment import read_log
 from fonderie.train.view.record import Events, Moment, Times, last_run, read_times
 from fonderie.train.view.view import flops_until, throughput
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = 40
 
