@@ -18,6 +18,8 @@ from fonderie.release.verify import Verification, verify
 from fonderie.tokens.shards import TokenStream
 from fonderie.train.record.commitment import parse_commitment
 
+pytestmark = pytest.mark.slow
+
 LAST = "training/checkpoints/step-00000003"
 
 
@@ -28,8 +30,9 @@ def release(small: Build, tmp_path: Path) -> Path:
     return copy
 
 
-def broken(found: Verification) -> list[str]:
-    assert not [check for check in found.checks if not check.ok], found.problems
+def broken(found: Verification, *, counted: bool = True) -> list[str]:
+    """The links that do not hold; where documents are others than were counted, that check fails beside them."""
+    assert [check.name for check in found.checks if not check.ok] == ([] if counted else ["counts"]), found.problems
     assert found.ok == (found.broken is None)
     return [link.name for link in found.links if not link.ok]
 
@@ -215,22 +218,27 @@ def test_an_altered_document_is_not_the_one_that_was_packed(release: Path) -> No
     write_documents(path, documents)
     cover_up(release)
     found = verify(release)
-    assert broken(found) == ["documents"]
+    assert broken(found, counted=False) == ["documents"]
     assert found.broken is not None
     assert found.broken.startswith("data/tokens ← data/documents: data/documents/00000.parquet: document 4 (")
     assert "data/tokens/offsets/00000.parquet has " in found.broken
 
 
 @pytest.mark.parametrize(
-    "change", [lambda items: items[1:], lambda items: [*items, items[0]], lambda items: items[::-1]]
+    ("change", "counted"),
+    [
+        (lambda items: items[1:], False),
+        (lambda items: [*items, items[0]], False),
+        (lambda items: items[::-1], True),
+    ],
 )
 def test_documents_left_out_added_or_moved(
-    release: Path, change: Callable[[list[Document]], list[Document]]
+    release: Path, change: Callable[[list[Document]], list[Document]], counted: bool
 ) -> None:
     path, documents = documents_in(release, 1)
     write_documents(path, change(documents))
     cover_up(release)
-    assert broken(verify(release)) == ["documents"]
+    assert broken(verify(release), counted=counted) == ["documents"]
 
 
 def test_a_shard_of_documents_too_many(release: Path) -> None:
