@@ -4,7 +4,7 @@
 The manifests hold neither, so that a release could say anything there: here the documents themselves are asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fonderie.core.machine import Machine
@@ -48,8 +48,12 @@ def count_problems(
     said: tuple[list[Attribution], list[SourceSurvey]], counted: tuple[list[Attribution], list[SourceSurvey]]
 ) -> list[str]:
     """What the two files say that the documents do not, source by source."""
-    problems = []
-    for file, theirs, ours in zip((ATTRIBUTION, survey.FILE), said, counted, strict=True):
+    problems: list[str] = []
+    pairs: list[tuple[str, Sequence[Attribution | SourceSurvey], Sequence[Attribution | SourceSurvey]]] = [
+        (ATTRIBUTION, said[0], counted[0]),
+        (survey.FILE, said[1], counted[1]),
+    ]
+    for file, theirs, ours in pairs:
         problems += _unlike(file, {one.source: one for one in theirs}, {one.source: one for one in ours})
         if len({one.source for one in theirs}) != len(theirs):
             problems.append(f"{file}: names a source twice")
