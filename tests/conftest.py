@@ -29,6 +29,18 @@ CORPORA_VARIABLE = "FONDERIE_CORPORA"
 MOF_VARIABLE = "FONDERIE_MOF"
 
 
+LONG = {"small", "chromium"}
+"""Fixtures that take seconds to be there: a release is built, a browser is started."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs one of them is slow."""
+    for item in items:
+        if LONG.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """A small release to be served; hardly trained, so that it says anything, and at length."""

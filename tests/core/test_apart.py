@@ -16,6 +16,8 @@ from fonderie.core.errors import LicenceError, StepError
 from fonderie.core.machine import Machine
 from fonderie.core.step import Inputs, Output
 
+pytestmark = pytest.mark.slow
+
 
 def output(folder: Path) -> Output:
     out = Output(folder / "files", folder / "state")

@@ -26,6 +26,8 @@ from fonderie.core.steps import find_step
 from fonderie.core.store import Store
 from fonderie.corpus.transform import keep, write_shard
 
+pytestmark = pytest.mark.slow
+
 SOURCES = ("letters", "news", "tales", "notes")
 
 RECIPE = (
@@ -117,7 +119,6 @@ class _Unlucky(Machine):
         return super().map(_KilledOnce(function, folder), items, label=label, unit=unit)
 
 
-@pytest.mark.slow
 def test_one_core_two_processes_and_ray_write_the_same_bytes(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = _run(recipe, Machine())
     expected = _digests(alone)
@@ -134,7 +135,6 @@ def test_one_core_two_processes_and_ray_write_the_same_bytes(recipe: Path, monke
         disconnect()
 
 
-@pytest.mark.slow
 def test_killed_workers_do_not_change_the_bytes(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +181,6 @@ def test_a_disk_that_fills_under_a_worker_is_told_as_such(tmp_path: Path, worker
     assert disk_full(caught.value)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_disk_that_is_really_full_stops_a_corpus_cleanly(tmp_path: Path) -> None:
     for name in ("one", "two"):

@@ -21,6 +21,8 @@ from fonderie.model.convert import load_model
 from fonderie.release.verify import verify
 from fonderie.train.pricing import Assumptions, price_recipe
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Path(__file__).parents[2] / "recipes" / "claire.toml"
 SOURCES = ("parliament", "interviews", "theatre", "free_talk", "meetings")
 

@@ -16,6 +16,8 @@ from fonderie.release.verify import verify
 from fonderie.trace.why import why
 from fonderie.train.record.commitment import parse_commitment
 
+pytestmark = pytest.mark.slow
+
 HEAD, _, TAIL = RECIPE.partition("[scores]")
 SIZES = 'context = 63\nbatch = 2\nlearning_rate = 1e-3\ncheckpoint_every = 2\ncheckpoints_kept = "all"\n'
 INSTRUCTED = (

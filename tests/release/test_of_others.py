@@ -17,6 +17,8 @@ from fonderie.core.store import Store
 from fonderie.model.convert import load_model
 from fonderie.release.verify import verify
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 [toy]
 step = "corpus.toy"

@@ -18,6 +18,8 @@ from fonderie.serve import connection
 from fonderie.serve.connection import HEAD_LIMIT_BYTES, MESSAGE_LIMIT_BYTES, bound
 from fonderie.serve.run import Address, server_of
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_SECONDS = 20
 GET = b"GET /%s HTTP/1.1\r\nhost: a\r\n\r\n"
 

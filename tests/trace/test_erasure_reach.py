@@ -19,6 +19,8 @@ from fonderie.trace.erasure import Examination, carry_out, examine
 from fonderie.trace.erasure_request import Received, Request
 from fonderie.train.seen import steps_that_saw
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Build:

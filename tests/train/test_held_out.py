@@ -24,6 +24,8 @@ from fonderie.core.step import Output
 from fonderie.model.convert import load_pretrained
 from fonderie.tokens.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 def other(number: int) -> list[Turn]:
     """A question that nobody was trained on."""

@@ -19,6 +19,8 @@ from fonderie.model.numerics import settle
 from fonderie.train.settings.kernels import settle_for
 from fonderie.train.settings.pretrain import PretrainParameters
 
+pytestmark = pytest.mark.slow
+
 portable_here = pytest.mark.skipif(
     "avx2" not in instruction_sets(), reason="portable = true needs a processor with AVX2"
 )

@@ -16,6 +16,8 @@ from fonderie.core.progress import Bar, Silent
 from fonderie.core.step import Inputs, Output
 from fonderie.train.steps.pretrain import PretrainParameters, pretrain
 
+pytestmark = pytest.mark.slow
+
 
 class AsksAt(Silent):
     """Makes the wish when a step is counted, as a signal would."""

@@ -12,6 +12,8 @@ from fonderie.train.record.commitment import read_log
 from fonderie.train.segment import retrain
 from fonderie.train.training import Training, read_commitment
 
+pytestmark = pytest.mark.slow
+
 SHORT = {"duration": "8 steps", "checkpoint_every": 4, "checkpoints_kept": 9}
 ASKED = {
     "optimizer": "muon",

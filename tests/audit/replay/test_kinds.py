@@ -21,6 +21,8 @@ from fonderie.train.settings.pretrain import PretrainParameters
 from fonderie.train.steps import pretrain as honest
 from fonderie.train.training import Training
 
+pytestmark = pytest.mark.slow
+
 KINDS = (
     'base.optimizer="muon"',
     "base.z_loss=1e-3",
@@ -116,7 +118,6 @@ def another_base(plan: Plan) -> Plan:
     return replace(plan, phases=(*before, replace(last, rope_theta=1e5)))
 
 
-@pytest.mark.slow
 def test_a_phase_that_did_otherwise_than_it_says_is_different(tmp_path: Path) -> None:
     forged = make(tmp_path, with_plan(another_base), *PHASES, recipe=("\n[scores]", BEST))
     assert verify(forged).ok, "no hash can tell"

@@ -18,6 +18,8 @@ from fonderie.core.errors import ReleaseError, UsageError
 from fonderie.core.machine import Machine
 from fonderie.release.verify import verify
 
+pytestmark = pytest.mark.slow
+
 OTHER_KERNELS = {"MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "default"}
 
 
@@ -104,7 +106,6 @@ def cli(release: Path, *arguments: str, environment: dict[str, str]) -> tuple[in
     return done.returncode, json.loads(done.stdout)
 
 
-@pytest.mark.slow
 def test_other_kernels_are_consistent_within_a_measured_tolerance(release: Path) -> None:
     status, report = cli(release, "--segments", "1", "--seed", "2", environment=OTHER_KERNELS)
     (segment,) = report["segments"]
@@ -127,7 +128,6 @@ CONTROLS = {
 """The maker, and the step that ends a segment in which its lie shows."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_dishonest_training_is_different(name: str, tmp_path: Path) -> None:
     maker, last = CONTROLS[name]
@@ -137,7 +137,6 @@ def test_a_dishonest_training_is_different(name: str, tmp_path: Path) -> None:
     assert [segment.last for segment in report.segments] == [last]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["learning rate + 1 %", "a forged log"])
 def test_a_dishonest_training_is_different_on_other_kernels_too(name: str, tmp_path: Path) -> None:
     maker, last = CONTROLS[name]
@@ -148,7 +147,6 @@ def test_a_dishonest_training_is_different_on_other_kernels_too(name: str, tmp_p
     assert [segment["last"] for segment in report["segments"]] == [last]
 
 
-@pytest.mark.slow
 def test_hashes_alone_cannot_tell_a_forger_who_recomputes_them(tmp_path: Path) -> None:
     forged = make(tmp_path, makers.flatter)
     assert verify(forged).ok

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from fonderie.corpus.kernels import measure, ngrams
 from fonderie.corpus.kernels.compiled import read_only
@@ -13,6 +14,8 @@ from fonderie.corpus.kernels.words import word_lists
 from fonderie.corpus.ngram.train import train_on
 from fonderie.corpus.rules.sets import rule_set
 from fonderie.corpus.rules.texts import Texts
+
+pytestmark = pytest.mark.slow
 
 CALLED = """
 from fonderie.corpus.kernels.compiled import inner
