@@ -7,6 +7,8 @@ come into huggingface_hub's own cache (HF_HOME), once; from then on nothing is a
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -106,6 +108,15 @@ def _endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
 
+@contextmanager
+def _told(failed: str, hint: str) -> Iterator[None]:
+    """InputError says what failed, whatever fails: by its version huggingface_hub asks one library or another."""
+    try:
+        yield
+    except Exception as error:
+        raise InputError(f"{failed}: {_first_line(error)}", hint=hint) from error
+
+
 def _listing(place: _Place, cache: Path, where: str) -> Listing:
     """What the hub says is in the repository at that commit, which cannot change: asked once, then kept."""
     from huggingface_hub import HfApi
@@ -116,17 +127,13 @@ def _listing(place: _Place, cache: Path, where: str) -> Listing:
         return [(path, stated) for path, stated in json.loads(kept.read_text(encoding="utf-8"))]
     endpoint = _endpoint()
     words = "data set" if place.kind == "dataset" else "model"
-    try:
+    with _told(
+        f"{where}: {endpoint} does not show the {words} {name} at {commit}",
+        "Check its name and the network; HF_ENDPOINT names another hub, HF_TOKEN opens gated data.",
+    ):
         api = HfApi(endpoint=endpoint)
         show = api.dataset_info if place.kind == "dataset" else api.model_info
         info = show(name, revision=commit, files_metadata=True)
-    except (
-        Exception
-    ) as error:  # those of the network come from one library or another, by huggingface_hub's version
-        raise InputError(
-            f"{where}: {endpoint} does not show the {words} {name} at {commit}: {_first_line(error)}",
-            hint="Check its name and the network; HF_ENDPOINT names another hub, HF_TOKEN opens gated data.",
-        ) from error
     if info.sha != commit:
         raise InputError(f"{where}: {endpoint} shows {info.sha} of {name} when asked for {commit}")
     listing = [(item.rfilename, item.lfs.sha256 if item.lfs else None) for item in info.siblings or ()]
@@ -142,17 +149,13 @@ def _source(place: _Place, path: str, stated: str | None, cache: Path) -> Source
     from huggingface_hub import hf_hub_download
 
     endpoint, name, commit = _endpoint(), place.name, place.commit
-    try:
+    with _told(
+        f"{endpoint} does not give {path} of {name} at {commit}",
+        "Run again: the files that came whole are kept. HF_ENDPOINT names another hub.",
+    ):
         local = Path(
             hf_hub_download(name, path, repo_type=place.kind, revision=commit, endpoint=endpoint, cache_dir=cache)
         )
-    except (
-        Exception
-    ) as error:  # those of the network come from one library or another, by huggingface_hub's version
-        raise InputError(
-            f"{endpoint} does not give {path} of {name} at {commit}: {_first_line(error)}",
-            hint="Run again: the files that came whole are kept. HF_ENDPOINT names another hub.",
-        ) from error
     modified_ns = local.stat().st_mtime_ns
     entry = describe_file(local, f"{place.kind}s/{name}@{commit}/{path}")
     if stated is not None and entry.sha256 != f"sha256:{stated}":

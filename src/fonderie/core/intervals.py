@@ -75,19 +75,17 @@ def paired_ratios(
 ) -> Interval:
     """Of sum(first)/sum(weights) - sum(second)/sum(weights), the same documents drawn for both (bootstrap)."""
     gaps = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    bottom = np.asarray(weights, dtype=np.float64)
-    if len(gaps) == 0 or len(gaps) != len(bottom):
-        raise ValueError(f"{len(gaps)} pairs and {len(bottom)} weights")
-    generator = np.random.default_rng(seed)
-    found = []
-    for begin in range(0, resamples, RESAMPLE_CHUNK):
-        drawn = generator.integers(0, len(gaps), size=(min(RESAMPLE_CHUNK, resamples - begin), len(gaps)))
-        found.append(gaps[drawn].sum(axis=1) / bottom[drawn].sum(axis=1))
-    return _middle(found)
+    if len(gaps) == 0 or len(gaps) != len(weights):
+        raise ValueError(f"{len(gaps)} pairs and {len(weights)} weights")
+    return bootstrap_ratio(gaps, weights, resamples=resamples, seed=seed)
 
 
 def bootstrap_ratio(
-    numerators: Sequence[float], denominators: Sequence[float], *, resamples: int, seed: int
+    numerators: Sequence[float] | NDArray[np.float64],
+    denominators: Sequence[float],
+    *,
+    resamples: int,
+    seed: int,
 ) -> Interval:
     """The 95 % percentile interval of sum(numerators) / sum(denominators), whole documents drawn with replacement.
 
