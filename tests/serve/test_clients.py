@@ -17,6 +17,7 @@ from tests.serve.serving import door, serving
 from fonderie.serve.api.app import make_api
 from fonderie.serve.engine.engine import QueueFullError
 from fonderie.serve.engine.request import Request
+from fonderie.serve.served import Served
 
 MESSAGES = [{"role": "user", "content": "Que fait le chat ?"}]
 
@@ -240,6 +241,14 @@ def test_a_full_line_is_a_rate_limit_that_the_client_waits_for_and_tries_again(n
                 assert answer.result(30).choices
 
 
+def nobody_is_left(served: Served) -> None:
+    """Within five seconds of their leaving: the engine looks for them once a round."""
+    deadline = time.monotonic() + 5
+    while (served.engine.load().running or served.engine.load().waiting) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (served.engine.load().running, served.engine.load().waiting) == (0, 0)
+
+
 def test_who_has_no_patience_gives_up_and_the_engine_too(running):
     (served,) = running.served
     with (
@@ -249,10 +258,7 @@ def test_who_has_no_patience_gives_up_and_the_engine_too(running):
         client.chat.completions.create(
             model="toy-0.1.0", messages=MESSAGES, max_tokens=400, n=16, extra_body=BANNED
         )
-    deadline = time.monotonic() + 5
-    while (served.engine.load().running or served.engine.load().waiting) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert (served.engine.load().running, served.engine.load().waiting) == (0, 0)
+    nobody_is_left(served)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -273,6 +279,7 @@ def test_who_leaves_the_line_is_forgotten_at_once_streamed_or_not(running, strea
     assert in_line() > 0, "who left stood in line until its turn came"
     for number in others:
         served.engine.cancel(number)
+    nobody_is_left(served)
 
 
 HALF = "\ud83e"
